@@ -1,0 +1,94 @@
+"""What a person sees, and how a stage ends: messages on standard error, results on standard output, one exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+
+from tasks.core.errors import INTERRUPTED, SpareTireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import RenderableType
+
+
+class Console:
+    """Messages for people, at one of three levels. ``--quiet`` keeps errors and warnings, ``--verbose`` adds details."""
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+
+    def error(self, message: str) -> None:
+        """Say what went wrong."""
+        self._say("error", "red", message)
+
+    def warn(self, message: str) -> None:
+        """Say what the user should know although the stage goes on."""
+        self._say("warning", "yellow", message)
+
+    def info(self, message: str) -> None:
+        """Say what is being done."""
+        if not self.quiet:
+            self.rich.print(message, markup=False)
+
+    def detail(self, message: str) -> None:
+        """Say what only helps to find a fault."""
+        if self.verbose and not self.quiet:
+            self.rich.print(message, markup=False, style="dim")
+
+    def show(self, renderable: RenderableType) -> None:
+        """Show a table or another rich renderable."""
+        if not self.quiet:
+            self.rich.print(renderable)
+
+    def _say(self, label: str, style: str, message: str) -> None:
+        self.rich.print(f"[bold {style}]{label}:[/] {escape(message)}")
+
+
+def parser(stage: str, description: str) -> argparse.ArgumentParser:
+    """Return the stage's argument parser with the options that every stage has."""
+    made = argparse.ArgumentParser(prog=f"python -m tasks.{stage}", description=description, allow_abbrev=False)
+    made.add_argument("--json", action="store_true", help="print the result as one JSON document on standard output")
+    loudness = made.add_mutually_exclusive_group()
+    loudness.add_argument("--quiet", action="store_true", help="say only what is wrong")
+    loudness.add_argument("--verbose", action="store_true", help="say more")
+    return made
+
+
+def run(
+    made: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    stage: Callable[[argparse.Namespace, Console], int],
+) -> int:
+    """Parse ``argv``, run ``stage`` and turn every foreseen error into its messages and its exit code."""
+    try:
+        options = made.parse_args(argv)
+    except SystemExit as stop:  # argparse has printed why; --help is 0, bad options are 2
+        return int(stop.code or 0)
+    console = Console(quiet=options.quiet, verbose=options.verbose)
+    try:
+        return stage(options, console)
+    except SpareTireError as error:
+        for message in error.messages:
+            console.error(message)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.error("interrupted; run the same command again to go on")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our standard output has gone, as in `… --json | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def emit_json(document: object) -> None:
+    """Print ``document`` on standard output, keys sorted."""
+    print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))

@@ -1,0 +1,40 @@
+"""Every error a user can meet. Each message says what was found, what was expected and what to do."""
+
+from __future__ import annotations
+
+
+class SpareTireError(Exception):
+    """Base of all errors that end a stage; ``messages`` are printed one a line, without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, *messages: str) -> None:
+        super().__init__("\n".join(messages))
+        self.messages = messages
+
+
+class Failed(SpareTireError):
+    """Some builds or checks failed; what succeeded is kept."""
+
+    exit_code = 1
+
+
+class BadInput(SpareTireError):
+    """The command line, the matrix, a plan or a setting is wrong."""
+
+    exit_code = 2
+
+
+class ServiceFailed(SpareTireError):
+    """An outside service failed or was not reachable."""
+
+    exit_code = 3
+
+
+class Refused(SpareTireError):
+    """Going on would break a safety rule."""
+
+    exit_code = 4
+
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
