@@ -1,0 +1,176 @@
+"""What an index serves of a project (PEP 503, PEP 592, PEP 700); ``tasks.core.resolution`` chooses from it."""
+
+from __future__ import annotations
+
+import enum
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from packaging.utils import NormalizedName
+
+SDIST_SUFFIXES = (".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz")
+"""Archives that hold source, the preferred first: PEP 625 allows ``.tar.gz`` alone, older releases have the others."""
+
+_PATCH_LEVELS = 50  # more than any minor version of CPython ever had
+
+
+class Kind(enum.Enum):
+    """What a file of a project is; eggs, installers and files with unreadable names are none of these."""
+
+    SDIST = "sdist"
+    WHEEL = "wheel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectFile:
+    """One file of a project, as the index describes it."""
+
+    filename: str
+    url: str
+    """Absolute, without fragment and without user info."""
+    version: Version
+    kind: Kind
+    sha256: str | None = None
+    """64 lower-case hex digits; ``None`` where the index gives no digest."""
+    size: int | None = None
+    """Bytes."""
+    requires_python: SpecifierSet | None = None
+    yanked: bool = False
+    yanked_reason: str = ""
+    upload_time: datetime | None = None
+    """With time zone; ``None`` where the index gives no dates (PEP 700 is optional, and HTML pages have none)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """One version of a project and its files."""
+
+    version: Version
+    sdist: ProjectFile | None
+    """The one that is built, where there are several: see :data:`SDIST_SUFFIXES`."""
+    wheels: tuple[ProjectFile, ...]
+    """Sorted by file name; a single one may be yanked."""
+    yanked: bool
+    """Whether every file is yanked (PEP 592 yanks files; the indexes yank releases)."""
+    yanked_reason: str
+    requires_python: SpecifierSet | None
+    """That of the sdist, which is what would be built; of the wheels where there is no sdist."""
+    upload_time: datetime | None
+    """When the sdist came; the first wheel where there is no sdist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project's page of an index."""
+
+    name: NormalizedName
+    releases: tuple[Release, ...]
+    """Sorted by version, the oldest first."""
+    dated: bool
+    """Whether every file has an upload time."""
+    skipped: int = 0
+    """Files that are neither sdist nor wheel of this project: eggs, installers, unreadable names."""
+
+    @classmethod
+    def of(cls, name: NormalizedName, files: Iterable[ProjectFile], *, skipped: int = 0) -> Project:
+        """Group the files of a page into releases; the order of the page does not matter."""
+        by_version: dict[Version, list[ProjectFile]] = defaultdict(list)
+        for file in files:
+            by_version[file.version].append(file)
+        return cls(
+            name=name,
+            releases=tuple(_release(version, by_version[version]) for version in sorted(by_version)),
+            dated=all(file.upload_time is not None for found in by_version.values() for file in found),
+            skipped=skipped,
+        )
+
+    def release(self, version: Version) -> Release | None:
+        """Return the release of exactly this version (``1.0`` is ``1.0.0``), ``None`` where there is none."""
+        return next((release for release in self.releases if release.version == version), None)
+
+
+def admits(release: Release, interpreter: Version) -> bool:
+    """Whether ``requires-python`` admits an interpreter: ``3.12.1``, or ``3.12`` for any of its patch levels."""
+    specifiers = release.requires_python
+    return specifiers is None or _admits(str(specifiers), interpreter)
+
+
+@cache
+def parse_requires_python(text: str) -> SpecifierSet | None:
+    """Parse ``requires-python``; what PEP 440 does not know (``>=3.6.*``) limits nothing, as in pip."""
+    try:
+        return SpecifierSet(text) or None
+    except InvalidSpecifier:
+        return None
+
+
+def identify(project: NormalizedName, filename: str) -> tuple[Kind, Version] | None:
+    """Return what a file of a project's page is, by its name; ``None`` for what is neither sdist nor wheel of it.
+
+    Names of sdists are taken as they were before PEP 625 too: ``PyYAML-6.0.tar.gz``, ``foo-bar-1.0-1.zip``.
+    """
+    if filename.endswith(".whl"):
+        try:
+            name, version, _, _ = parse_wheel_filename(filename)
+        except (InvalidWheelFilename, InvalidVersion):
+            return None
+        return (Kind.WHEEL, version) if name == project else None
+    suffix = next((suffix for suffix in SDIST_SUFFIXES if filename.endswith(suffix)), None)
+    if suffix is None:
+        return None
+    sdist_version = _after_name(project, filename.removesuffix(suffix))
+    return None if sdist_version is None else (Kind.SDIST, sdist_version)
+
+
+def _after_name(project: NormalizedName, stem: str) -> Version | None:
+    """Split ``name-version`` where the name ends: both halves of an old sdist's name may hold dashes."""
+    parts = stem.split("-")
+    for length in range(1, len(parts)):
+        if canonicalize_name("-".join(parts[:length])) == project:
+            try:
+                return Version("-".join(parts[length:]))
+            except InvalidVersion:
+                continue
+    return None
+
+
+def _release(version: Version, files: list[ProjectFile]) -> Release:
+    ordered = sorted(files, key=lambda file: file.filename)
+    sdists = [file for file in ordered if file.kind is Kind.SDIST]
+    wheels = tuple(file for file in ordered if file.kind is Kind.WHEEL)
+    sdist = min(sdists, key=_sdist_rank, default=None)
+    speaking = [sdist] if sdist else list(wheels)
+    yanked = all(file.yanked for file in files)
+    times = [file.upload_time for file in speaking if file.upload_time is not None]
+    return Release(
+        version=version,
+        sdist=sdist,
+        wheels=wheels,
+        yanked=yanked,
+        yanked_reason=next((file.yanked_reason for file in ordered if file.yanked_reason), "") if yanked else "",
+        requires_python=next((file.requires_python for file in speaking if file.requires_python is not None), None),
+        upload_time=min(times, default=None),
+    )
+
+
+def _sdist_rank(file: ProjectFile) -> tuple[bool, int, str]:
+    suffix = next(place for place, suffix in enumerate(SDIST_SUFFIXES) if file.filename.endswith(suffix))
+    return file.yanked, suffix, file.filename
+
+
+@cache
+def _admits(specifiers: str, interpreter: Version) -> bool:
+    parsed = SpecifierSet(specifiers)
+    if len(interpreter.release) > 2:  # noqa: PLR2004 - a patch level is given
+        return parsed.contains(interpreter, prereleases=True)
+    return any(parsed.contains(f"{interpreter}.{patch}") for patch in range(_PATCH_LEVELS))
