@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Messages for people, at one of three levels. ``--quiet`` keeps errors and warnings, ``--verbose`` adds details."""
+    """Messages for people, at three levels: ``--quiet`` keeps errors and warnings, ``--verbose`` adds details."""
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet

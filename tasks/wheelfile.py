@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import zipfile
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.core.wheels import Member, WheelContents, WheelName
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class UnreadableWheel(Exception):

@@ -1,0 +1,143 @@
+"""Everything that can be done here. ``nox -l`` lists it; ``nox`` alone plans, builds and publishes.
+
+A session is a docstring, a lock to install and a module to run. What a session may import is what its lock
+``requirements/<session>.txt`` holds, and nothing else: ``nox -s STAGE -- OPTIONS`` is ``python -m tasks.STAGE OPTIONS``
+in that environment. ``nox -t check`` is what every change has to pass.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+
+AZURE_SCHEMA = [
+    "--builtin-schema=vendor.azure-pipelines",
+    "--data-transform=azure-pipelines",
+    "--regex-variant=nonunicode",
+]
+COVERAGE = "build/coverage/data"
+
+# Each part of the tests: the stage in whose lock it runs, if any, and its files. No test is in two parts.
+TESTS: dict[str, tuple[str | None, list[str]]] = {
+    "core": (None, ["core"]),
+    "plan": ("plan", ["test_plan*.py", "test_matrixfile.py", "test_console.py", "services"]),
+    "build": ("build", ["test_build*.py", "test_script.py", "test_process.py", "workers"]),
+    "publish": (
+        "publish",
+        ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
+    ),
+    "repository": (None, ["test_repository.py"]),
+    "flow": (None, ["test_flow.py"]),
+}
+
+# Programs that `tests-system` needs, and the Debian packages that bring them.
+PROGRAMS = {"bwrap": "bubblewrap"}
+
+
+@nox.session
+def plan(session: nox.Session) -> None:
+    """Find out which wheels are missing, and write the plan to build them."""
+    install(session, "plan")
+    session.run("python", "-m", "tasks.plan", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the planned wheels that this machine can build, or those of one INSTANCE."""
+    install(session, "build")
+    session.run("python", "-m", "tasks.build", *session.posargs)
+
+
+@nox.session
+def publish(session: nox.Session) -> None:
+    """Publish the built wheels to the package index; ``-- --serve`` shows a directory index."""
+    install(session, "publish")
+    session.run("python", "-m", "tasks.publish", *session.posargs)
+
+
+@nox.session(default=False, tags=["check"])
+def lint(session: nox.Session) -> None:
+    """Check style, architecture and the CI files; ``-- --fix`` mends what can be mended."""
+    install(session, "lint")
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--diff"]))
+    session.run("check-jsonschema", *AZURE_SCHEMA, "azure-pipelines.yml")
+
+
+@nox.session(default=False, tags=["check"])
+def typing(session: nox.Session) -> None:
+    """Check the types of all code, tests included."""
+    install(session, "typing")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session(default=False, tags=["check"])
+@nox.parametrize("part", [nox.param(part, id=part) for part in TESTS])
+def tests(session: nox.Session, part: str) -> None:
+    """Run the tests of one part in its stage's own lock plus pytest; options go to pytest."""
+    stage, patterns = TESTS[part]
+    install(session, *([stage] if stage else []), "tests")
+    session.notify("coverage")
+    run = ("coverage", "run", f"--data-file={COVERAGE}.{part}", "-m", "pytest")
+    session.run(*run, *(test_files(patterns) or session.error("no such tests yet")), *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Report which lines and branches no test reached; ``tests`` ends with it."""
+    install(session, "coverage")
+    session.run("coverage", "combine", "--keep", "--quiet", f"--data-file={COVERAGE}")
+    session.run("coverage", "report", f"--data-file={COVERAGE}")
+
+
+@nox.session(name="tests-system", default=False)
+def tests_system(session: nox.Session) -> None:
+    """Run the tests that need system packages; as root on Debian, install those first."""
+    install(session, "tests_system")
+    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    if missing and shutil.which("apt-get") and os.geteuid() == 0:
+        session.run("apt-get", "update", external=True)
+        session.run("apt-get", "install", "--yes", *missing, external=True)
+    session.run("pytest", "tests/system", *session.posargs)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write every lock from its ``.in``; ``-- --check`` only compares, ``-- --upgrade`` takes the newest releases."""
+    install(session, "lock")
+    session.run("python", "-m", "tasks.lock", *session.posargs)
+
+
+@nox.session(default=False)
+def schema(session: nox.Session) -> None:
+    """Write the JSON Schema of ``wheel_matrix.yml``; ``-- --check`` only compares."""
+    install(session, "schema")
+    session.run("python", "-m", "tasks.schema", *session.posargs)
+
+
+def install(session: nox.Session, *names: str) -> None:
+    """Give the session what its locks hold, hashes checked. An environment that holds just that is left alone."""
+    locks = [Path("requirements", f"{name}.txt") for name in names]
+    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    stamp = Path(session.virtualenv.location, "locks.sha256")
+    if stamp.is_file() and stamp.read_text() == digest:
+        return
+    stamp.unlink(missing_ok=True)  # an install that breaks off leaves no stamp
+    if session.venv_backend == "uv":
+        session.run_install("uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", *locks)
+    else:  # pip keeps what a lock has dropped: `nox --no-reuse-existing-virtualenvs` gets rid of it
+        session.install("--quiet", "--require-hashes", *(f"--requirement={lock}" for lock in locks))
+    stamp.write_text(digest)
+
+
+def test_files(patterns: list[str]) -> list[str]:
+    """Return the test files and folders that the patterns name, sorted."""
+    return sorted(str(path) for pattern in patterns for path in Path("tests").glob(pattern))
