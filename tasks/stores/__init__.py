@@ -1,0 +1,64 @@
+"""Where an index lives. One Protocol, one implementation a place; ``open_store`` chooses by the location's scheme."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Protocol
+
+from tasks.core.errors import BadInput
+from tasks.core.storage import IF_ABSENT, Changed, Condition, Head, IfMatch, Kind, Stored, Written
+from tasks.stores.directory import DirectoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+__all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Store", "Stored", "Written", "open_store"]
+
+
+class Store(Protocol):
+    """A place for objects, each under a path like ``simple/x/index.json``.
+
+    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None. A path that
+    would leave the store is :class:`ValueError`. Reads see whole objects only, at every instant.
+    """
+
+    location: str
+
+    def get(self, path: str) -> Stored | None:
+        """Return an object's bytes and token."""
+        ...
+
+    def head(self, path: str) -> Head | None:
+        """Return an object's token and size, without its bytes where the store can."""
+        ...
+
+    def put(self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None) -> Written | Changed:
+        """Write an object, at once and whole, if ``condition`` holds: test and write are one step for everybody."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield every object's path that starts with ``prefix``, sorted."""
+        ...
+
+    def local(self, path: str) -> AbstractContextManager[Path | None]:
+        """Give an object as a local file that is only read; a store without files downloads it for the time."""
+        ...
+
+    def token_of(self, data: bytes) -> str | None:
+        """Return the token that an object of these bytes has; None where only the store knows."""
+        ...
+
+
+STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore}
+
+
+def open_store(location: str) -> Store:
+    """Open the store at a location: a directory's path, or ``scheme://…``. Raises :class:`BadInput`."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", location)
+    name = scheme[1].lower() if scheme else ""
+    if not location or name not in STORES:
+        known = ", ".join(["a directory", *(f"{known}://…" for known in sorted(STORES) if known)])
+        raise BadInput(f"the index is {location or '(empty)'!r}, expected {known}")
+    return STORES[name](location)
