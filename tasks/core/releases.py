@@ -51,6 +51,15 @@ class ProjectFile:
     """With time zone; ``None`` where the index gives no dates (PEP 700 is optional, and HTML pages have none)."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServedWheel:
+    """What planning needs of a wheel that the index serves; a project may have ten thousand of them."""
+
+    filename: str
+    requires_python: SpecifierSet | None = None
+    yanked: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """One version of a project and its files."""
@@ -58,7 +67,7 @@ class Release:
     version: Version
     sdist: ProjectFile | None
     """The one that is built, where there are several: see :data:`SDIST_SUFFIXES`."""
-    wheels: tuple[ProjectFile, ...]
+    wheels: tuple[ServedWheel, ...]
     """Sorted by file name; a single one may be yanked."""
     yanked: bool
     """Whether every file is yanked (PEP 592 yanks files; the indexes yank releases)."""
@@ -147,15 +156,15 @@ def _after_name(project: NormalizedName, stem: str) -> Version | None:
 def _release(version: Version, files: list[ProjectFile]) -> Release:
     ordered = sorted(files, key=lambda file: file.filename)
     sdists = [file for file in ordered if file.kind is Kind.SDIST]
-    wheels = tuple(file for file in ordered if file.kind is Kind.WHEEL)
+    wheels = [file for file in ordered if file.kind is Kind.WHEEL]
     sdist = min(sdists, key=_sdist_rank, default=None)
-    speaking = [sdist] if sdist else list(wheels)
+    speaking = [sdist] if sdist else wheels
     yanked = all(file.yanked for file in files)
     times = [file.upload_time for file in speaking if file.upload_time is not None]
     return Release(
         version=version,
         sdist=sdist,
-        wheels=wheels,
+        wheels=tuple(ServedWheel(file.filename, file.requires_python, file.yanked) for file in wheels),
         yanked=yanked,
         yanked_reason=next((file.yanked_reason for file in ordered if file.yanked_reason), "") if yanked else "",
         requires_python=next((file.requires_python for file in speaking if file.requires_python is not None), None),
