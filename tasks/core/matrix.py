@@ -1,0 +1,283 @@
+"""The matrix: what to build and where, in one set of frozen types for both of the file's forms."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import NormalizedName, canonicalize_name
+
+from tasks.core.resolution import Request, parse_request
+from tasks.core.targets import ABI3, LocalTarget, Machine, PythonTag, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+LOCAL = "local"
+CORE_CI = "core-ci"
+WORKERS = (LOCAL, CORE_CI)
+DEFAULT_TIMEOUT = 3600
+"""Seconds that a build may take where no rule says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """How to get hold of a worker."""
+
+    name: str
+    worker: str
+    agent: str | None = None
+    """The CI agent that can stand in for a ``local`` instance."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a package needs to build; ``None`` is "not said here"."""
+
+    constraints: tuple[str, ...] | None = None
+    build_requires: tuple[str, ...] | None = None
+    env: Mapping[str, str] | None = None
+    config_settings: Mapping[str, tuple[str, ...]] | None = None
+    system_packages: tuple[str, ...] | None = None
+    patches: tuple[str, ...] | None = None
+    native: bool | None = None
+    network: bool | None = None
+    revision: int | None = None
+    timeout: int | None = None
+
+    def then(self, later: Rules) -> Rules:
+        """Return these rules overridden by later ones: key by key, environments and settings name by name."""
+        said = {name: value for name in Rules.__slots__ if (value := getattr(later, name)) is not None}
+        for name in ("env", "config_settings"):
+            if name in said:
+                said[name] = {**(getattr(self, name) or {}), **said[name]}
+        return replace(self, **said)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is said, as plain data with sorted names."""
+        said = {name: value for name in sorted(Rules.__slots__) if (value := getattr(self, name)) is not None}
+        return {name: _plain(value) for name, value in said.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionalRules:
+    """Rules for some versions (``when``) on some targets (``on``, patterns; empty for all)."""
+
+    rules: Rules
+    when: SpecifierSet | None = None
+    on: tuple[str, ...] = ()
+
+    def holds_on(self, target: str) -> bool:
+        """Whether the rules apply on a target."""
+        return not self.on or matches(self.on, target)
+
+    def holds_for(self, version: Version) -> bool:
+        """Whether the rules apply to a version; a pre-release counts as any other version."""
+        return self.when is None or self.when.contains(version, prereleases=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """How a built wheel proves itself; without names to import they are taken from the wheel."""
+
+    imports: tuple[str, ...] = ()
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedSdist:
+    """An sdist given by the matrix: its URL without fragment, its sha256 as 64 hex digits."""
+
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One version of a package on one target."""
+
+    text: str
+    """The request as written."""
+    target: str
+    rules: tuple[ConditionalRules, ...] = ()
+    """Those whose ``on`` holds, in order."""
+    check: Check = Check()
+    pythons: tuple[PythonTag, ...] | None = None
+    """``None`` for all interpreters of the target."""
+    abi3: bool = False
+    """One wheel for the lowest interpreter of the target."""
+    upstream: bool = False
+    """Whether a wheel on the public index is as good as ours."""
+    sdist: PinnedSdist | None = None
+
+    @property
+    def request(self) -> Request:
+        """The request, parsed."""
+        return parse_request(self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """A project and all that is asked of it."""
+
+    name: str
+    """As written, which is how people know it."""
+    entries: tuple[Entry, ...]
+
+    @property
+    def normalized(self) -> NormalizedName:
+        """The name as installers compare it (PEP 503)."""
+        return canonicalize_name(self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matrix:
+    """A whole ``wheel_matrix.yml``, targets by name."""
+
+    index: str | None = None
+    public_index: str | None = None
+    instances: Mapping[str, Instance] = field(default_factory=dict)
+    targets: Mapping[str, Target | LocalTarget] = field(default_factory=dict)
+    packages: tuple[Package, ...] = ()
+
+    def instance(self, name: str) -> Instance:
+        """Return an instance; one that is not declared is a ``core-ci`` one."""
+        return self.instances.get(name) or Instance(name=name, worker=CORE_CI)
+
+    @property
+    def needs_machine(self) -> bool:
+        """Whether some target is this machine, so that someone has to look at it."""
+        return any(isinstance(target, LocalTarget) for target in self.targets.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One wheel that the matrix asks for, not yet resolved to a version."""
+
+    package: str
+    name: NormalizedName
+    text: str
+    request: Request
+    target: Target
+    python: PythonTag
+    rules: tuple[ConditionalRules, ...]
+    check: Check
+    upstream: bool
+    sdist: PinnedSdist | None
+
+    def rules_for(self, version: Version) -> Rules:
+        """Return the rules that apply once the version is known."""
+        applied = Rules()
+        for conditional in self.rules:
+            if conditional.holds_for(version):
+                applied = applied.then(conditional.rules)
+        return applied
+
+
+def matches(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether a target's name matches one of the patterns, as a shell matches file names."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def wanted(matrix: Matrix, machine: Machine | None) -> tuple[Wanted, ...]:
+    """Return every wheel that the matrix asks for, in its order; ``machine`` stands in where a target is this machine."""
+    return tuple(
+        Wanted(
+            package=package.name,
+            name=package.normalized,
+            text=entry.text,
+            request=entry.request,
+            target=target,
+            python=python,
+            rules=entry.rules,
+            check=entry.check,
+            upstream=entry.upstream,
+            sdist=entry.sdist,
+        )
+        for package in matrix.packages
+        for entry in package.entries
+        for target in [_on(matrix.targets[entry.target], machine)]
+        for python in _pythons(entry, target)
+    )
+
+
+def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
+    """Return the matrix in the flat form, unresolved; reading it back gives the same plan."""
+    packages: dict[str, Any] = {}
+    for package in matrix.packages:
+        versions = packages.setdefault(package.name, {"versions": {}})["versions"]
+        for entry in package.entries:
+            target = _on(matrix.targets[entry.target], machine)
+            wheels = versions.setdefault(entry.text, {"wheels": []})["wheels"]
+            wheels.append(_flat_entry(entry, target))
+    used = {_on(matrix.targets[entry.target], machine).instance for p in matrix.packages for entry in p.entries}
+    instances = {name: _flat_instance(matrix.instance(name)) for name in sorted(used & set(matrix.instances))}
+    top = {"index": matrix.index, "public_index": matrix.public_index, "instances": instances, "packages": packages}
+    return {key: value for key, value in top.items() if value}
+
+
+def digest(matrix: Matrix, machine: Machine | None) -> str:
+    """Return the sha256 of what the matrix means, 64 hex digits: equal for both forms, whatever the comments."""
+    canonical = json.dumps(flat(matrix, machine)["packages"], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _on(target: Target | LocalTarget, machine: Machine | None) -> Target:
+    if isinstance(target, Target):
+        return target
+    if machine is None:
+        message = f"the target {target.name} is this machine, which nobody has looked at"
+        raise ValueError(message)
+    return target.on(machine)
+
+
+def _pythons(entry: Entry, target: Target) -> tuple[PythonTag, ...]:
+    if entry.pythons is not None:
+        return entry.pythons
+    if entry.abi3 and target.pythons:
+        stable = [python for python in target.pythons if not python.tag.endswith("t")]
+        return tuple(replace(python, abi=ABI3) for python in sorted(stable)[:1])
+    return target.pythons
+
+
+def _flat_entry(entry: Entry, target: Target) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "platform_tag": ".".join(target.platforms),
+        "platform_instance": target.instance,
+        "platform_arch": target.arch,
+        "target": target.name,
+        "python": [
+            {"tag": python.tag} | ({"abi": ABI3} if python.abi == ABI3 else {}) for python in _pythons(entry, target)
+        ],
+    }
+    if entry.upstream:
+        made["upstream"] = "use"
+    if entry.rules:
+        made["build"] = [
+            ({"when": str(rule.when)} if rule.when is not None else {}) | rule.rules.to_dict() for rule in entry.rules
+        ]
+    check = {"import": list(entry.check.imports), "run": entry.check.run}
+    if any(check.values()):
+        made["check"] = {key: value for key, value in check.items() if value}
+    if entry.sdist:
+        made["sdist"] = f"{entry.sdist.url}#sha256={entry.sdist.sha256}"
+    return made
+
+
+def _flat_instance(instance: Instance) -> dict[str, str]:
+    return {"worker": instance.worker} | ({"agent": instance.agent} if instance.agent else {})
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    if hasattr(value, "items"):
+        return {key: _plain(item) for key, item in sorted(value.items())}
+    return value
+

@@ -1,0 +1,231 @@
+"""The two forms of the matrix as they stand in the file, and how they become one :class:`~tasks.core.matrix.Matrix`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from tasks.core.matrix import CORE_CI, LOCAL, Check, ConditionalRules, Entry, Instance, Matrix, Package, PinnedSdist, matches
+from tasks.core.shapes import At, Unreadable
+from tasks.core.targets import LocalTarget, PythonTag, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasks.core.document import Place
+
+USE = "use"
+IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawInstance:
+    """``instances.NAME``."""
+
+    worker: str
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawTarget:
+    """``targets.NAME``; without a platform tag it is the machine of its local instance."""
+
+    instance: str
+    arch: str | None = None
+    platform_tag: tuple[str, ...] | None = None
+    python: tuple[PythonTag, ...] | None = None
+    upstream: str = USE
+    build: tuple[ConditionalRules, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlatWheel:
+    """An item of ``packages.NAME.versions.VERSION.wheels``: the flat form names its platform in place."""
+
+    platform_tag: tuple[str, ...]
+    platform_instance: str
+    platform_arch: str
+    python: tuple[PythonTag, ...]
+    target: str | None = None
+    upstream: str = IGNORE
+    build: tuple[ConditionalRules, ...] = ()
+    check: Check = Check()
+    sdist: PinnedSdist | None = None
+
+    @property
+    def name(self) -> str:
+        """The target's name: the one given, else the platform tag."""
+        return self.target or self.platform_tag[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Versions:
+    """An item of a list of versions: one of them, or several for some of the package's targets."""
+
+    versions: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compact:
+    """``packages.NAME``: versions as a list go with the declared targets, as a mapping they are of the flat form."""
+
+    versions: tuple[Versions, ...] | Mapping[str, tuple[At[FlatWheel], ...]]
+    targets: tuple[str, ...] = ()
+    abi: str | None = None
+    upstream: str = USE
+    build: tuple[ConditionalRules, ...] = ()
+    check: Check = Check()
+    sdist: PinnedSdist | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawMatrix:
+    """The whole file, each part right in itself."""
+
+    packages: Mapping[str, At[Compact]]
+    index: str | None = None
+    public_index: str | None = None
+    instances: Mapping[str, RawInstance] = field(default_factory=dict)
+    targets: Mapping[str, At[RawTarget]] = field(default_factory=dict)
+
+
+def assemble(raw: RawMatrix, place: Place) -> Matrix:
+    """Join the parts; note what does not fit together at its place and raise :class:`Unreadable`."""
+    instances = {
+        name: Instance(name=name, worker=found.worker, agent=found.agent) for name, found in raw.instances.items()
+    }
+    targets = {name: _target(name, found, instances) for name, found in raw.targets.items()}
+    targets |= _flat_targets(raw, instances, targets)
+    packages = tuple(Package(name=name, entries=_entries(found, raw)) for name, found in raw.packages.items())
+    _report_same_names(raw)
+    if place.problems:
+        raise Unreadable
+    return Matrix(
+        index=raw.index, public_index=raw.public_index, instances=instances, targets=targets, packages=packages
+    )
+
+
+def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) -> Target | LocalTarget:
+    raw = found.value
+    if _worker(found, raw.instance, instances) == LOCAL:
+        return LocalTarget(
+            name=name, instance=raw.instance, arch=raw.arch, platforms=raw.platform_tag, pythons=raw.python
+        )
+    for key in ("arch", "platform_tag", "python"):
+        if getattr(raw, key) is None:
+            found.report(f"the key '{key}' is missing: only a target whose instance is local can leave it to the machine")
+    return Target(
+        name=name,
+        instance=raw.instance,
+        arch=raw.arch or "",
+        platforms=raw.platform_tag or (),
+        pythons=raw.python or (),
+    )
+
+
+def _worker(found: At[RawTarget] | At[FlatWheel], instance: str, instances: Mapping[str, Instance]) -> str:
+    """Return the kind of worker; an instance that is not declared is a ``core-ci`` one, which has a slash in its name."""
+    if instance in instances:
+        return instances[instance].worker
+    if "/" not in instance:
+        near = get_close_matches(instance, instances, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"declare it under instances (there: {_listed(instances)})"
+        found.report(f"unknown instance '{instance}'; {hint}")
+    return CORE_CI
+
+
+def _flat_targets(
+    raw: RawMatrix, instances: Mapping[str, Instance], declared: Mapping[str, Target | LocalTarget]
+) -> dict[str, Target | LocalTarget]:
+    """Make a target for each platform of the flat form, with all the interpreters that its wheels name."""
+    made: dict[str, Target | LocalTarget] = {}
+    for found in _flat_wheels(raw):
+        wheel = found.value
+        local = _worker(found, wheel.platform_instance, instances) == LOCAL
+        target: Target | LocalTarget = (LocalTarget if local else Target)(
+            name=wheel.name,
+            instance=wheel.platform_instance,
+            arch=wheel.platform_arch,
+            platforms=wheel.platform_tag,
+            pythons=wheel.python,
+        )
+        known = made.get(wheel.name, declared.get(wheel.name))
+        if known is None:
+            made[wheel.name] = target
+        elif replace(known, pythons=()) != replace(target, pythons=()):
+            found.report(f"the target '{wheel.name}' is another platform, instance or processor elsewhere in this file")
+        elif wheel.name in made:
+            every = dict.fromkeys([*(known.pythons or ()), *wheel.python])
+            made[wheel.name] = replace(known, pythons=tuple(sorted(every)))
+    return made
+
+
+def _flat_wheels(raw: RawMatrix) -> Iterator[At[FlatWheel]]:
+    for found in raw.packages.values():
+        if isinstance(found.value.versions, Mapping):
+            for wheels in found.value.versions.values():
+                yield from wheels
+
+
+def _entries(found: At[Compact], raw: RawMatrix) -> tuple[Entry, ...]:
+    package = found.value
+    if isinstance(package.versions, Mapping):
+        return tuple(_flat_entries(package, package.versions))
+    for pattern in dict.fromkeys([*package.targets, *(each for item in package.versions for each in item.targets)]):
+        if not any(matches((pattern,), name) for name in raw.targets):
+            found.report(f"no target is named '{pattern}' (there are {_listed(raw.targets)})")
+    if not raw.targets:
+        found.report("the package names no target: declare some under targets, or give its versions in the flat form")
+    return tuple(
+        Entry(
+            text=text,
+            target=name,
+            rules=tuple(rule for rule in (*raw.targets[name].value.build, *package.build) if rule.holds_on(name)),
+            check=package.check,
+            abi3=package.abi is not None,
+            upstream=IGNORE not in {package.upstream, raw.targets[name].value.upstream},
+            sdist=package.sdist,
+        )
+        for item in package.versions
+        for text in item.versions
+        for name in raw.targets
+        if _chosen(package.targets, name) and _chosen(item.targets, name)
+    )
+
+
+def _chosen(patterns: tuple[str, ...], target: str) -> bool:
+    return not patterns or matches(patterns, target)
+
+
+def _flat_entries(package: Compact, versions: Mapping[str, tuple[At[FlatWheel], ...]]) -> Iterator[Entry]:
+    for text, wheels in versions.items():
+        for wheel in (found.value for found in wheels):
+            rules = (*wheel.build, *(rule for rule in package.build if rule.holds_on(wheel.name)))
+            yield Entry(
+                text=text,
+                target=wheel.name,
+                rules=tuple(replace(rule, on=()) for rule in rules),
+                check=wheel.check if wheel.check != Check() else package.check,
+                pythons=wheel.python,
+                upstream=wheel.upstream == USE,
+                sdist=wheel.sdist or package.sdist,
+            )
+
+
+def _report_same_names(raw: RawMatrix) -> None:
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name in raw.packages:
+        spellings[canonicalize_name(name)].append(name)
+    for names in spellings.values():
+        for again in names[1:]:
+            raw.packages[again].report(f"the package is there already, as {names[0]}: names are compared as PEP 503 says")
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    return ", ".join(names) or "none"

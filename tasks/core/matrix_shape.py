@@ -1,0 +1,310 @@
+"""The shape of ``wheel_matrix.yml``: what each key holds, read from a file and described as JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import InvalidName, canonicalize_name
+
+from tasks.core.document import Node, Place
+from tasks.core.errors import BadInput
+from tasks.core.matrix import WORKERS, Check, ConditionalRules, Matrix, PinnedSdist, Rules
+from tasks.core.matrix_forms import Compact, FlatWheel, RawInstance, RawMatrix, RawTarget, Versions, assemble
+from tasks.core.resolution import parse_request
+from tasks.core.shapes import (
+    Boolean,
+    ByKind,
+    Field,
+    Integer,
+    ListOf,
+    Located,
+    Mapped,
+    MappingOf,
+    Record,
+    Schema,
+    Text,
+    Unreadable,
+    choice,
+)
+from tasks.core.targets import ABI3, PythonTag, parse_platforms
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>[smh]?)")
+_SDIST = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^#\s]+)#sha256=(?P<sha256>[0-9a-f]{64})")
+
+
+def read_matrix(root: Node, file: str) -> Matrix:
+    """Read a matrix from its tree; raise :class:`BadInput` with every problem, each with file, line and key path."""
+    place = Place()
+    try:
+        return assemble(MATRIX.read(root, place), place)
+    except Unreadable:
+        ordered = sorted(place.problems, key=lambda problem: problem.line)
+        raise BadInput(*dict.fromkeys(problem.at(file) for problem in ordered)) from None
+
+
+def schema() -> Schema:
+    """Return the JSON Schema (2020-12) of the file, for editors and for tests."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "spare-tire wheel matrix",
+        **MATRIX.schema(),
+    }
+
+
+def _matching(pattern: str) -> Any:  # noqa: ANN401 - a parser for Text, whose type is the text itself
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError
+        return text
+
+    return parse
+
+
+def _word(expected: str, pattern: str) -> Text[str]:
+    return Text(expected, _matching(pattern), pattern=f"^(?:{pattern})$")
+
+
+def _request(text: str) -> str:
+    try:
+        parse_request(text)
+    except ValueError:
+        raise ValueError from None  # the shape says what is expected
+    return text
+
+
+def _flat_version(text: str) -> str:
+    if isinstance(parse_request(text), SpecifierSet):
+        raise ValueError("the flat form has no specifiers")  # noqa: TRY004 - the text is wrong, not a type
+    return text
+
+
+def _requirement(text: str) -> str:
+    try:
+        Requirement(text)
+    except InvalidRequirement as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    return text
+
+
+def _specifier(text: str) -> SpecifierSet:
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier:
+        raise ValueError from None
+
+
+def _name(text: str) -> str:
+    try:
+        canonicalize_name(text, validate=True)
+    except InvalidName:
+        raise ValueError from None
+    return text
+
+
+def _duration(text: str) -> int:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return int(match["number"]) * _SECONDS[match["unit"]]
+
+
+def _sdist(text: str) -> PinnedSdist:
+    match = _SDIST.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return PinnedSdist(url=match["url"], sha256=match["sha256"])
+
+
+def _rules(**said: Any) -> ConditionalRules:  # noqa: ANN401 - the values come from the shapes below
+    when, on = said.pop("when", None), said.pop("on", ())
+    return ConditionalRules(rules=Rules(**said), when=when, on=on)
+
+
+def _check(**said: Any) -> Check:  # noqa: ANN401 - `import` is a keyword of Python, not of the matrix
+    return Check(imports=said.get("import", ()), run=said.get("run"))
+
+
+def _python(tag: PythonTag, abi: str | None = None) -> PythonTag:
+    return PythonTag.parse(tag.tag, abi)
+
+
+def _joined(sets: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(platform for platforms in sets for platform in platforms))
+
+
+ANY_TEXT = Text("text", str)
+PATH = Text("a path", str)
+REQUIREMENT = Text("a requirement as PEP 508 writes it", _requirement)
+PATTERN = Text("a pattern of target names, such as freebsd-*", str)
+PLATFORM = Text("a platform tag such as freebsd_15_1_release_amd64", parse_platforms, pattern=r"^[A-Za-z0-9_.]+$")
+PYTHON_TAG = Text("an interpreter tag such as cp314", PythonTag.parse, pattern=r"^cp[0-9]{2,3}t?$")
+ARCH = _word("a processor such as x86_64 or aarch64", r"[A-Za-z0-9_]+")
+TARGET_NAME = _word("a name: letters, digits, '.', '_' and '-'", r"[A-Za-z0-9][A-Za-z0-9._-]*")
+INSTANCE_NAME = _word("an instance such as local or freebsd/15.1", r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?")
+PROJECT_NAME = Text("a project's name", _name)
+VARIABLE = _word("the name of an environment variable", r"[A-Za-z_][A-Za-z0-9_]*")
+SYSTEM_PACKAGE = _word("the name of a system package", r"[A-Za-z0-9][A-Za-z0-9@/+._-]*")
+REQUEST = Text("latest, a version or a specifier", _request, number=True)
+FLAT_VERSION = Text("latest or a version", _flat_version, number=True)
+UPSTREAM = choice("use or ignore", "use", "ignore")
+MODULE = _word("the name of a module", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-]*://[^#\s]+#sha256=[0-9a-f]{64}$")
+
+RULE_FIELDS = {
+    "constraints": Field(ListOf(REQUIREMENT, "a list of requirements"), "constraints on what the build may install"),
+    "build_requires": Field(ListOf(REQUIREMENT, "a list of requirements"), "requirements that the sdist forgot to name"),
+    "env": Field(MappingOf(ANY_TEXT, VARIABLE, "a mapping of environment variables"), "the build's environment"),
+    "config_settings": Field(
+        MappingOf(ListOf(ANY_TEXT, "text or a list of texts", or_one=True), ANY_TEXT, "a mapping of config settings"),
+        "config settings for the build backend (PEP 517); {python_tag} is replaced",
+    ),
+    "system_packages": Field(ListOf(SYSTEM_PACKAGE, "a list of system packages"), "what the host's package manager installs"),
+    "patches": Field(ListOf(PATH, "a list of paths"), "patches to the sdist, applied in order; paths relative to this file"),
+    "native": Field(Boolean(), "whether the wheel holds machine code; asked of the sdist where it is not said"),
+    "network": Field(Boolean(), "whether the build may use the network"),
+    "revision": Field(Integer("a whole number"), "the wheel's build tag: the only way to replace a published wheel"),
+    "timeout": Field(
+        Text("a duration: seconds, or 90m, or 2h", _duration, pattern=r"^[1-9][0-9]*[smh]?$", number=True),
+        "how long the build may take",
+    ),
+}
+WHEN = {"when": Field(Text("a specifier such as >=5.4,<=6.0", _specifier), "the versions that this is for")}
+ON = {"on": Field(ListOf(PATTERN, "a pattern or a list of patterns", or_one=True), "the targets that this is for")}
+
+
+def _build(fields: dict[str, Field]) -> ListOf[ConditionalRules]:
+    return ListOf(Record(fields, _rules, "build rules"), "build rules, or a list of them", or_one=True)
+
+
+INSTANCE = Record(
+    {
+        "worker": Field(choice("a kind of worker", *WORKERS), "the kind of worker", required=True),
+        "agent": Field(ANY_TEXT, "on a CI: the agent that stands in for this local instance"),
+    },
+    RawInstance,
+    "a mapping with the key worker",
+)
+TARGET = Record(
+    {
+        "instance": Field(INSTANCE_NAME, "the instance that builds for the target", required=True),
+        "arch": Field(ARCH, "the processor"),
+        "platform_tag": Field(
+            Mapped(ListOf(PLATFORM, "a platform tag or a list of them", or_one=True, nonempty=True), _joined),
+            "the platform tag of the target's wheels; a list makes a compressed tag set",
+        ),
+        "python": Field(ListOf(PYTHON_TAG, "a list of interpreter tags", nonempty=True), "the interpreters"),
+        "upstream": Field(UPSTREAM, "whether a wheel on the public index makes a build needless"),
+        "build": Field(_build({**RULE_FIELDS, **WHEN}), "build rules for every package on the target"),
+    },
+    RawTarget,
+    "a mapping with the key instance",
+)
+CHECK = Record(
+    {
+        "import": Field(ListOf(MODULE, "a list of modules"), "modules that must import"),
+        "run": Field(ANY_TEXT, "a command line that must succeed where the wheel is installed"),
+    },
+    _check,
+    "a mapping with the keys import and run",
+)
+FLAT_PYTHON = Record(
+    {
+        "tag": Field(PYTHON_TAG, "the interpreter tag", required=True),
+        "abi": Field(ANY_TEXT, "the ABI tag: the interpreter tag where it is not given"),
+    },
+    _python,
+    "a mapping with the key tag",
+)
+FLAT_WHEEL = Record(
+    {
+        "platform_tag": Field(PLATFORM, "the platform tag, or a compressed set", required=True),
+        "platform_instance": Field(INSTANCE_NAME, "the instance that builds it", required=True),
+        "platform_arch": Field(ARCH, "the processor", required=True),
+        "python": Field(
+            ListOf(FLAT_PYTHON, "a list of interpreters", nonempty=True), "the interpreters", required=True
+        ),
+        "target": Field(TARGET_NAME, "the target's name: the platform tag where it is not given"),
+        "upstream": Field(UPSTREAM, "whether a wheel on the public index makes a build needless: ignore"),
+        "build": Field(_build({**RULE_FIELDS, **WHEN}), "build rules"),
+        "check": Field(CHECK, "how the wheel proves itself"),
+        "sdist": Field(SDIST, "the source, pinned"),
+    },
+    FlatWheel,
+    "a mapping with the keys platform_tag, platform_instance, platform_arch and python",
+)
+SOME_VERSIONS = Record(
+    {
+        "versions": Field(ListOf(REQUEST, "a list of versions", nonempty=True), "some versions", required=True),
+        "targets": Field(
+            ListOf(PATTERN, "a list of patterns", nonempty=True), "the targets that they are for", required=True
+        ),
+    },
+    Versions,
+    "a version, or a mapping with the keys versions and targets",
+)
+REQUESTS = ListOf(
+    ByKind(
+        "latest, a version or a specifier, or a mapping with the keys versions and targets",
+        scalar=Mapped(REQUEST, lambda text: Versions(versions=(text,))),
+        mapping=SOME_VERSIONS,
+    ),
+    "a list of versions",
+    nonempty=True,
+)
+FLAT_VERSIONS = MappingOf(
+    Record(
+        {"wheels": Field(ListOf(Located(FLAT_WHEEL), "a list of wheels"), "the wheels of the version", required=True)},
+        lambda wheels: wheels,
+        "a mapping with the key wheels",
+    ),
+    FLAT_VERSION,
+    "a mapping of versions",
+)
+PACKAGE = Record(
+    {
+        "versions": Field(
+            ByKind("a list of versions, or a mapping of versions to wheels", listing=REQUESTS, mapping=FLAT_VERSIONS),
+            "the versions to have wheels of",
+            required=True,
+        ),
+        "targets": Field(ListOf(PATTERN, "a list of patterns", nonempty=True), "the targets to have wheels for: all"),
+        "abi": Field(choice("a stable ABI", ABI3), "one wheel for the lowest interpreter of each target"),
+        "upstream": Field(UPSTREAM, "whether a wheel on the public index makes a build needless"),
+        "build": Field(_build({**RULE_FIELDS, **WHEN, **ON}), "build rules, applied in order after the target's"),
+        "check": Field(CHECK, "how a wheel proves itself"),
+        "sdist": Field(SDIST, "the source, pinned"),
+    },
+    Compact,
+    "a mapping with the key versions",
+)
+MATRIX = Record(
+    {
+        "index": Field(ANY_TEXT, "the team's index: a directory, or s3://bucket/prefix"),
+        "public_index": Field(ANY_TEXT, "the index that sdists and releases come from, where it is not pip's"),
+        "instances": Field(MappingOf(INSTANCE, INSTANCE_NAME, "a mapping of instances"), "how to get hold of workers"),
+        "targets": Field(MappingOf(Located(TARGET), TARGET_NAME, "a mapping of targets"), "platforms to have wheels for"),
+        "packages": Field(
+            MappingOf(
+                Located(
+                    ByKind(
+                        "a list of versions, or a mapping with the key versions",
+                        listing=Mapped(REQUESTS, lambda versions: Compact(versions=versions)),
+                        mapping=PACKAGE,
+                    )
+                ),
+                PROJECT_NAME,
+                "a mapping of packages",
+            ),
+            "what to build",
+            required=True,
+        ),
+    },
+    RawMatrix,
+    "a mapping with the key packages",
+)

@@ -1,0 +1,96 @@
+"""Reads a YAML file into the tree that ``tasks.core`` knows: text as written, lines kept, nothing resolved or evaluated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from tasks.core.document import Listing, Mapping, Node, Scalar
+from tasks.core.errors import BadInput
+from tasks.core.matrix import Matrix
+from tasks.core.matrix_shape import read_matrix
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster, and not everywhere
+
+
+def load(path: Path) -> Matrix:
+    """Read a matrix. Raises :class:`BadInput` with every problem of the file, each with its line and key path."""
+    return read_matrix(read_yaml(path), str(path))
+
+
+def read_yaml(path: Path) -> Node:
+    """Read a file's one YAML document. Raises :class:`BadInput` that names file and line."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: there is no such file; name one with --matrix") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise BadInput(f"{path}:{line}: not UTF-8: found the byte 0x{error.object[error.start]:02x}") from error
+    if "\t" in text:
+        _refuse_tabs(path, text)
+    try:
+        _refuse_aliases(path, text)
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        raise BadInput(f"{path}:{_line_of(error)}: not YAML: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:  # characters that YAML does not allow; there is no mark
+        raise BadInput(f"{path}:1: not YAML: {str(error).splitlines()[0]}") from error
+    if root is None:
+        raise BadInput(f"{path}:1: the file is empty, expected a mapping with the key packages")
+    problems: list[str] = []
+    tree = _convert(root, path, problems, "")
+    if problems:
+        raise BadInput(*problems)
+    return tree
+
+
+def _refuse_tabs(path: Path, text: str) -> None:
+    for number, line in enumerate(text.splitlines(), 1):
+        if "\t" in line[: len(line) - len(line.lstrip())]:
+            raise BadInput(f"{path}:{number}: the line is indented with a tab, which YAML does not allow; use spaces")
+
+
+def _refuse_aliases(path: Path, text: str) -> None:
+    problems = [
+        f"{path}:{event.start_mark.line + 1}: YAML aliases and anchors are not used here; write the value out"
+        for event in yaml.parse(text, Loader=_LOADER)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)
+    ]
+    if problems:
+        raise BadInput(*problems)
+
+
+def _convert(node: yaml.Node, path: Path, problems: list[str], where: str) -> Node:
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        items = (_convert(item, path, problems, f"{where}[{number}]") for number, item in enumerate(node.value))
+        return Listing(items=tuple(items), line=line)
+    if isinstance(node, yaml.MappingNode):
+        return Mapping(entries=tuple(_entries(node, path, problems, where)), line=line)
+    return Scalar(text=node.value, plain=node.style is None, line=line)
+
+
+def _entries(node: yaml.MappingNode, path: Path, problems: list[str], where: str) -> list[tuple[Scalar, Node]]:
+    entries: list[tuple[Scalar, Node]] = []
+    first: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            problems.append(f"{path}:{line}: {where or 'the file'}: a key must be text, found a list or a mapping")
+            continue
+        key = Scalar(text=key_node.value, plain=key_node.style is None, line=line)
+        place = f"{where}.{key.text}" if where else key.text
+        if key.text in first:
+            problems.append(f"{path}:{line}: {place}: the key is there already, in line {first[key.text]}")
+        first.setdefault(key.text, line)
+        entries.append((key, _convert(value_node, path, problems, place)))
+    return entries
+
+
+def _line_of(error: yaml.MarkedYAMLError) -> int:
+    mark = error.problem_mark or error.context_mark
+    return int(mark.line) + 1 if mark else 1
