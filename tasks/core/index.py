@@ -7,16 +7,15 @@ that a project's status (PEP 792) or its tracks (PEP 708) fit in without a new f
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from packaging.utils import InvalidSdistFilename, NormalizedName, canonicalize_name, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
 
-from tasks.core.errors import ServiceFailed
+from tasks.core.simple_json import At, canonical, parse
 from tasks.core.wheels import WheelName
 
 if TYPE_CHECKING:
@@ -28,8 +27,6 @@ API_VERSION = "1.1"
 LIST_PATH = "simple/index.json"
 LIST_HTML_PATH = "simple/index.html"
 HOME_PATH = "index.html"
-
-T = TypeVar("T")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -117,7 +114,7 @@ class IndexFile:
         return made
 
     @classmethod
-    def from_dict(cls, value: Any, at: _At) -> Self:
+    def from_dict(cls, value: object, at: At) -> Self:
         """Read a file of a PEP 691 page; unknown keys are kept in ``extra``."""
         rest = dict(at.expect(value, dict, "an object"))
         filename = at.take(rest, "filename", str, "a string")
@@ -159,8 +156,8 @@ class ProjectPage:
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Self:
         """Parse a page. Raises :class:`ServiceFailed` that names ``where``, the key path and what was found."""
-        at = _At(where)
-        rest = dict(at.expect(_parse(data, at), dict, "an object"))
+        at = At(where)
+        rest = dict(at.expect(parse(data, at), dict, "an object"))
         meta = dict(at.take(rest, "meta", dict, "an object"))
         files = at.take(rest, "files", list, "an array")
         versions = at.take_optional(rest, "versions", list, "an array") or []
@@ -177,7 +174,7 @@ class ProjectPage:
 
     def to_json(self) -> bytes:
         """Return the page's bytes: equal pages give equal bytes."""
-        return _canonical({
+        return canonical({
             **self.extra,
             "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
             "name": self.name,
@@ -237,8 +234,8 @@ class ProjectList:
     @classmethod
     def from_json(cls, data: bytes, where: str = LIST_PATH) -> Self:
         """Parse the list. Raises :class:`ServiceFailed` that names ``where``, the key path and what was found."""
-        at = _At(where)
-        rest = dict(at.expect(_parse(data, at), dict, "an object"))
+        at = At(where)
+        rest = dict(at.expect(parse(data, at), dict, "an object"))
         meta = dict(at.take(rest, "meta", dict, "an object"))
         projects = at.take(rest, "projects", list, "an array")
         return cls(
@@ -251,7 +248,7 @@ class ProjectList:
 
     def to_json(self) -> bytes:
         """Return the list's bytes: equal lists give equal bytes."""
-        return _canonical({
+        return canonical({
             **self.extra,
             "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
             "projects": [_listed_to_dict(project) for project in sorted(self.projects, key=lambda p: p.name)],
@@ -274,55 +271,7 @@ class ProjectList:
         return replace(self, serial=self.serial + 1, projects=projects)
 
 
-@dataclass(frozen=True, slots=True)
-class _At:
-    """A place in a document, for messages: ``simple/x/index.json: files[2].hashes``."""
-
-    where: str
-    path: str = ""
-
-    def key(self, key: str | int) -> _At:
-        if isinstance(key, int):
-            return _At(self.where, f"{self.path}[{key}]")
-        return _At(self.where, f"{self.path}.{key}" if self.path else key)
-
-    def wrong(self, found: Any, expected: str) -> ServiceFailed:
-        shown = json.dumps(found, ensure_ascii=False)
-        shown = shown if len(shown) <= 60 else shown[:57] + "…"
-        place = f"{self.where}: {self.path}" if self.path else self.where
-        advice = "the page was not written by spare-tire, or is damaged: move it away and run publish -- --rebuild"
-        return ServiceFailed(f"{place} is {shown}, expected {expected}; {advice}")
-
-    def expect(self, value: Any, kind: type[T], expected: str) -> T:
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            raise self.wrong(value, expected)
-        return value
-
-    def take(self, mapping: dict[str, Any], key: str, kind: type[T], expected: str) -> T:
-        """Remove a key that must be there and return its value."""
-        if key not in mapping:
-            raise self.wrong(sorted(mapping), f"an object with the key {key}")
-        return self.key(key).expect(mapping.pop(key), kind, expected)
-
-    def take_optional(self, mapping: dict[str, Any], key: str, kind: type[T], expected: str) -> T | None:
-        """Remove a key that may be missing, or null, and return its value."""
-        value = mapping.pop(key, None)
-        return None if value is None else self.key(key).expect(value, kind, expected)
-
-
-def _parse(data: bytes, at: _At) -> Any:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        shown = data[:40].decode("utf-8", "replace")
-        raise at.wrong(shown, "a JSON document") from None
-
-
-def _canonical(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-def _api_version(meta: dict[str, Any], at: _At) -> str:
+def _api_version(meta: dict[str, Any], at: At) -> str:
     version = at.key("meta").take(meta, "api-version", str, "a string")
     if version.split(".")[0] != "1":  # PEP 629: clients must fail on a major version that they do not know
         raise at.key("meta").key("api-version").wrong(version, "version 1 of the Simple API")
@@ -372,7 +321,7 @@ def _versions(texts: Iterable[str]) -> tuple[str, ...]:
     return (*others, *(unique[version] for version in versions))
 
 
-def _listed(value: Any, at: _At) -> ListedProject:
+def _listed(value: object, at: At) -> ListedProject:
     rest = dict(at.expect(value, dict, "an object"))
     return ListedProject(
         name=canonicalize_name(at.take(rest, "name", str, "a string")),

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from tasks.core.matrix import CORE_CI, LOCAL, Check, ConditionalRules, Entry, Instance, Matrix, Package, PinnedSdist, matches
+from tasks.core.matrix import (
+    CORE_CI,
+    LOCAL,
+    Check,
+    ConditionalRules,
+    Entry,
+    Instance,
+    Matrix,
+    Package,
+    PinnedSdist,
+    matches,
+)
 from tasks.core.shapes import At, Unreadable
 from tasks.core.targets import LocalTarget, PythonTag, Target
 

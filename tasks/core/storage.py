@@ -10,24 +10,46 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_FOR_EVER = "public, max-age=31536000, immutable"
+_SHORT = "public, max-age=60"
+
+
 class Kind(Enum):
-    """What an object is: decides its content type, how long it may be cached, and whether it must outlive a power cut.
+    """What an object is."""
 
-    ``durable`` objects are on disk before a put returns; a page that the state can render again need not be.
-    """
+    WHEEL = "wheel"
+    METADATA = "metadata"
+    RECORD = "record"
+    LOG = "log"
+    VISIT = "visit"
+    STATE = "state"
+    PAGE = "page"
 
-    WHEEL = ("application/zip", "public, max-age=31536000, immutable", True)
-    METADATA = ("text/plain; charset=utf-8", "public, max-age=31536000, immutable", True)
-    RECORD = ("application/json", "public, max-age=31536000, immutable", True)
-    LOG = ("application/gzip", "public, max-age=31536000, immutable", True)
-    VISIT = ("application/json", "public, max-age=31536000, immutable", True)
-    STATE = ("application/vnd.pypi.simple.v1+json", "public, max-age=60", True)
-    PAGE = ("text/html; charset=utf-8", "public, max-age=60", False)
+    @property
+    def content_type(self) -> str:
+        """The media type that it is served as."""
+        return _CONTENT_TYPES[self]
 
-    def __init__(self, content_type: str, cache_control: str, durable: bool) -> None:  # noqa: FBT001 a table row
-        self.content_type = content_type
-        self.cache_control = cache_control
-        self.durable = durable
+    @property
+    def cache_control(self) -> str:
+        """How long it may be cached: what never changes for ever, pages for a minute."""
+        return _SHORT if self in {Kind.STATE, Kind.PAGE} else _FOR_EVER
+
+    @property
+    def durable(self) -> bool:
+        """Whether it must be on disk before a put returns; a page can be rendered from its state again."""
+        return self is not Kind.PAGE
+
+
+_CONTENT_TYPES = {
+    Kind.WHEEL: "application/zip",
+    Kind.METADATA: "text/plain; charset=utf-8",
+    Kind.RECORD: "application/json",
+    Kind.LOG: "application/gzip",
+    Kind.VISIT: "application/json",
+    Kind.STATE: "application/vnd.pypi.simple.v1+json",
+    Kind.PAGE: "text/html; charset=utf-8",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +107,7 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Ask what a stored wheel is, as its own bytes say: answered by a ``protocol.Candidate``, or by why it is none."""
+    """Ask what a stored wheel is, as its own bytes say: answered by a ``candidates.Candidate``, or by why it is none."""
 
     path: str
 
@@ -98,6 +120,8 @@ class Put:
     data: bytes | Path
     kind: Kind
     condition: Condition = None
+    sha256: str | None = None
+    """What the data's sha256 must turn out to be, 64 hex digits."""
 
 
 Operation = Get | Inspect | Put

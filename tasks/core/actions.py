@@ -1,0 +1,146 @@
+"""An action: one build of one wheel, and the recipe key that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tasks.core.matrix import DEFAULT_TIMEOUT, Check, Rules
+from tasks.core.targets import PythonTag
+from tasks.core.wheels import ExpectedWheel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RECIPE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sdist:
+    """The source of a wheel: where it is, and what its bytes are."""
+
+    filename: str
+    url: str
+    sha256: str
+    size: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return {"filename": self.filename, "url": self.url, "sha256": self.sha256, "size": self.size}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patch:
+    """A change to the source, applied with ``patch -p1``."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One build of one wheel on one instance."""
+
+    package: str
+    """The project's name as the matrix writes it."""
+    target: str
+    instance: str
+    arch: str
+    python: PythonTag
+    wheel: ExpectedWheel
+    sdist: Sdist
+    rules: Rules = Rules()
+    """The rules that apply, merged."""
+    patches: tuple[Patch, ...] = ()
+    """The files that ``rules.patches`` names, with their digests."""
+    check: Check = Check()
+
+    @property
+    def version(self) -> Version:
+        """The version that is built."""
+        return self.wheel.version
+
+    @property
+    def timeout(self) -> int:
+        """Seconds that the build may take."""
+        return self.rules.timeout or DEFAULT_TIMEOUT
+
+    @property
+    def key(self) -> str:
+        """The recipe key: 64 hex digits, the sha256 of what the matrix and the public index say of this build."""
+        canonical = json.dumps(self._recipe(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def _recipe(self) -> dict[str, Any]:
+        rules = self.rules.to_dict()
+        rules.pop("timeout", None)  # it cannot change what comes out
+        rules.pop("patches", None)  # named by digest below: where they lie does not matter
+        return {
+            "recipe": RECIPE_VERSION,
+            "name": self.wheel.name,
+            "version": str(self.version),
+            "sdist": self.sdist.sha256,
+            "wheel": {"build": list(self.wheel.build), "tags": sorted(map(str, self.wheel.tags))},
+            "rules": rules,
+            "patches": [patch.sha256 for patch in self.patches],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, for ``plan.json``."""
+        return {
+            "key": self.key,
+            "package": self.package,
+            "version": str(self.version),
+            "target": self.target,
+            "instance": self.instance,
+            "arch": self.arch,
+            "python": self.python.tag,
+            "abi": self.python.abi,
+            "platforms": list(self.wheel.platforms),
+            "build_tag": list(self.wheel.build),
+            "wheel": self.wheel.filename,
+            "sdist": self.sdist.to_dict(),
+            "rules": self.rules.to_dict(),
+            "patches": [{"path": patch.path, "sha256": patch.sha256} for patch in self.patches],
+            "check": {"import": list(self.check.imports), "run": self.check.run},
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Action:
+        """Read what :meth:`to_dict` wrote. Raises ``ValueError`` where it was changed since."""
+        python = PythonTag.parse(data["python"], data["abi"])
+        build = data["build_tag"]
+        action = cls(
+            package=data["package"],
+            target=data["target"],
+            instance=data["instance"],
+            arch=data["arch"],
+            python=python,
+            wheel=ExpectedWheel(
+                name=canonicalize_name(data["package"]),
+                version=Version(data["version"]),
+                build=(int(build[0]), str(build[1])) if build else (),
+                interpreter=python.interpreter,
+                abi=python.abi,
+                platforms=tuple(data["platforms"]),
+            ),
+            sdist=Sdist(**data["sdist"]),
+            rules=_rules(data["rules"]),
+            patches=tuple(Patch(**patch) for patch in data["patches"]),
+            check=Check(imports=tuple(data["check"]["import"]), run=data["check"]["run"]),
+        )
+        if action.key != data["key"]:
+            raise ValueError(f"its key is {data['key']}, but what it says has the key {action.key}")
+        return action
+
+
+def _rules(data: Mapping[str, Any]) -> Rules:
+    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+    if "config_settings" in known:
+        known["config_settings"] = {name: tuple(values) for name, values in known["config_settings"].items()}
+    return Rules(**known)

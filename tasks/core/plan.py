@@ -1,0 +1,123 @@
+"""The plan as a value: what is to be built, what is not and why, what cannot be; and its file, ``plan.json``."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tasks.core.actions import Action
+from tasks.core.errors import BadInput
+from tasks.core.matrix import Instance
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = "spare-tire/plan"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A wheel that is not built, and why."""
+
+    package: str
+    version: str
+    target: str
+    python: str
+    state: str
+    """``present`` (our index has it), ``upstream`` (the public index has it) or ``same`` (another entry is the same)."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanError:
+    """A wheel that was asked for and cannot be planned."""
+
+    package: str
+    version: str
+    """As asked for: ``latest``, a version, a specifier."""
+    target: str
+    python: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that one run of ``plan`` decided, sorted."""
+
+    matrix: str
+    """The matrix's digest (``tasks.core.matrix.digest``)."""
+    instances: Mapping[str, Instance] = field(default_factory=dict)
+    actions: tuple[Action, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    errors: tuple[PlanError, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def visits(self) -> dict[tuple[str, str], tuple[Action, ...]]:
+        """Return the actions by (instance, architecture): each group is built in one visit."""
+        groups: dict[tuple[str, str], list[Action]] = defaultdict(list)
+        for action in self.actions:
+            groups[action.instance, action.arch].append(action)
+        return {place: tuple(groups[place]) for place in sorted(groups)}
+
+    def to_json(self) -> bytes:
+        """Return the bytes of ``plan.json``: equal plans give equal bytes."""
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "matrix": self.matrix,
+            "instances": {
+                name: {"worker": instance.worker, "agent": instance.agent} for name, instance in self.instances.items()
+            },
+            "actions": [action.to_dict() for action in self.actions],
+            "skipped": [_fields(skipped) for skipped in self.skipped],
+            "errors": [_fields(error) for error in self.errors],
+            "warnings": list(self.warnings),
+        }
+        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes, file: str) -> Plan:
+        """Read a plan. Raises :class:`BadInput` for what is no plan, is of a newer format, or was changed by hand."""
+        again = "make it again with nox -s plan"
+        document = _parse(data)
+        if document is None or document.get("format") != FORMAT:
+            raise BadInput(f"{file}: this is no plan (expected JSON with the format {FORMAT}); {again}")
+        if document.get("version") != VERSION:
+            found = document.get("version")
+            raise BadInput(f"{file}: the plan's format has version {found}, this reads version {VERSION}; {again}")
+        actions = []
+        for number, entry in enumerate(document.get("actions", ())):
+            try:
+                actions.append(Action.from_dict(entry))
+            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+                raise BadInput(f"{file}: actions[{number}]: {_reason(error)}; {again}") from error
+        try:
+            return cls(
+                matrix=document["matrix"],
+                instances={name: Instance(name=name, **found) for name, found in document["instances"].items()},
+                actions=tuple(actions),
+                skipped=tuple(Skipped(**entry) for entry in document["skipped"]),
+                errors=tuple(PlanError(**entry) for entry in document["errors"]),
+                warnings=tuple(document["warnings"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"{file}: {_reason(error)}; {again}") from error
+
+
+def _parse(data: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _reason(error: Exception) -> str:
+    return f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def _fields(value: Skipped | PlanError) -> dict[str, str]:
+    return {name: getattr(value, name) for name in type(value).__slots__}
