@@ -174,13 +174,15 @@ class ProjectPage:
 
     def to_json(self) -> bytes:
         """Return the page's bytes: equal pages give equal bytes."""
-        return canonical({
-            **self.extra,
-            "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
-            "name": self.name,
-            "versions": list(self.versions),
-            "files": [file.to_dict() for file in sorted(self.files, key=lambda file: file.filename)],
-        })
+        return canonical(
+            {
+                **self.extra,
+                "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
+                "name": self.name,
+                "versions": list(self.versions),
+                "files": [file.to_dict() for file in sorted(self.files, key=lambda file: file.filename)],
+            }
+        )
 
     @property
     def newest(self) -> str | None:
@@ -248,11 +250,13 @@ class ProjectList:
 
     def to_json(self) -> bytes:
         """Return the list's bytes: equal lists give equal bytes."""
-        return canonical({
-            **self.extra,
-            "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
-            "projects": [_listed_to_dict(project) for project in sorted(self.projects, key=lambda p: p.name)],
-        })
+        return canonical(
+            {
+                **self.extra,
+                "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
+                "projects": [_listed_to_dict(project) for project in sorted(self.projects, key=lambda p: p.name)],
+            }
+        )
 
     def serial_of(self, project: NormalizedName) -> int:
         """Return the serial that the list has for a project; 0 where it does not list it."""

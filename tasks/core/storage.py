@@ -86,6 +86,7 @@ IF_ABSENT = Absent.IF_ABSENT
 Condition = IfMatch | Absent | None
 """None puts whatever is there."""
 
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """The put was done; the token is the new object's."""
@@ -107,7 +108,7 @@ class Get:
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """Ask what a stored wheel is, as its own bytes say: answered by a ``candidates.Candidate``, or by why it is none."""
+    """Ask what a stored wheel is by its own bytes: answered by a ``Candidate``, or by the reason why it is none."""
 
     path: str
 

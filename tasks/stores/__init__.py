@@ -20,8 +20,8 @@ __all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Stor
 class Store(Protocol):
     """A place for objects, each under a path like ``simple/x/index.json``.
 
-    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None. A path that
-    would leave the store is :class:`ValueError`. Reads see whole objects only, at every instant.
+    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None. A path
+    that would leave the store is :class:`ValueError`. Reads see whole objects only, at every instant.
     """
 
     location: str
@@ -34,8 +34,13 @@ class Store(Protocol):
         """Return an object's token and size, without its bytes where the store can."""
         ...
 
-    def put(self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None) -> Written | Changed:
-        """Write an object, at once and whole, if ``condition`` holds: test and write are one step for everybody."""
+    def put(
+        self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
+    ) -> Written | Changed:
+        """Write an object, at once and whole, if ``condition`` holds: test and write are one step for everybody.
+
+        Where ``sha256`` is given and the data turns out to have another one, nothing is written: ServiceFailed.
+        """
         ...
 
     def list(self, prefix: str) -> Iterator[str]:

@@ -6,9 +6,9 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import io
 import os
 import secrets
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SCRATCH = ".tmp"
+_CHUNK = 1 << 20  # bytes
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
 
@@ -55,13 +56,17 @@ class DirectoryStore:
             except FileNotFoundError:
                 return None
 
-    def put(self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None) -> Written | Changed:
+    def put(
+        self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
+    ) -> Written | Changed:
         """Write a temporary file, then link it (where nothing may be) or rename it (under the directory's lock)."""
         with self._failures("write", path):
             target = self._resolve(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             with self._scratch_file() as scratch:
                 token = _fill(scratch, data, durable=kind.durable)
+                if sha256 not in {None, token}:
+                    raise ServiceFailed(f"{path} changed while it was published; nothing was written: run it again")
                 done = self._place(Path(scratch.name), target, condition)
             if done and kind.durable:
                 _sync_directory(target.parent)
@@ -167,26 +172,23 @@ def _explained(error: OSError, verb: str, place: str, index: str) -> str:
         advice = "give write permission, or another index by --index"
         return f"cannot write {place}: the index {index} is read-only for this user; {advice}"
     if error.errno in {errno.EACCES, errno.EPERM}:
-        return f"cannot {verb} {place}: permission denied; it may be there, so nothing was assumed; give read permission"
+        return f"cannot {verb} {place}: permission denied; this is not taken for an empty index: give read permission"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"cannot {verb} {place}: the disk is full; make room and run the same command again"
     return f"cannot {verb} {place}: {error.strerror or error}"
 
 
 def _fill(scratch: IO[bytes], data: bytes | Path, *, durable: bool) -> str:
-    """Write the data, return its sha256."""
-    if isinstance(data, bytes):
-        scratch.write(data)
-        token = hashlib.sha256(data).hexdigest()
-    else:
-        with data.open("rb") as source:
-            shutil.copyfileobj(source, scratch, 1 << 20)
-            source.seek(0)
-            token = hashlib.file_digest(source, "sha256").hexdigest()
+    """Write the data; return the sha256 of what was written."""
+    digest = hashlib.sha256()
+    with io.BytesIO(data) if isinstance(data, bytes) else data.open("rb") as source:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            scratch.write(chunk)
     scratch.flush()
     if durable:
         os.fsync(scratch.fileno())
-    return token
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+"""Wheels on their way to the index, and what becomes of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from tasks.core.index import IndexFile
+from tasks.core.wheels import WheelName
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from packaging.utils import NormalizedName
+
+    from tasks.core.wheels import WheelContents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A checked wheel that is to be on the index."""
+
+    filename: str
+    project: NormalizedName
+    sha256: str
+    """64 hex digits."""
+    size: int
+    """In bytes."""
+    metadata: bytes
+    """``METADATA``, byte for byte."""
+    source: bytes | Path
+    record: bytes | None = None
+    recipe: str | None = None
+    """The recipe key that its record names."""
+    log: bytes | Path | None = None
+
+    @classmethod
+    def of(
+        cls,
+        contents: WheelContents,
+        source: bytes | Path,
+        *,
+        record: bytes | None = None,
+        recipe: str | None = None,
+        log: bytes | Path | None = None,
+    ) -> Candidate:
+        """Make a candidate of a wheel that was read and found well-formed."""
+        return cls(
+            filename=contents.filename,
+            project=WheelName.parse(contents.filename).name,
+            sha256=contents.sha256,
+            size=contents.size,
+            metadata=contents.metadata,
+            source=source,
+            record=record,
+            recipe=recipe,
+            log=log,
+        )
+
+    def entry(self, upload_time: str) -> IndexFile:
+        """Return the wheel as its project's page lists it."""
+        headers = HeaderParser().parsestr(self.metadata.decode("utf-8", "replace"))
+        return IndexFile(
+            filename=self.filename,
+            sha256=self.sha256,
+            size=self.size,
+            upload_time=upload_time,
+            requires_python=headers.get("Requires-Python"),
+            core_metadata=hashlib.sha256(self.metadata).hexdigest(),
+            recipe=self.recipe,
+        )
+
+
+class Outcome(Enum):
+    """What became of a wheel."""
+
+    PUBLISHED = "published"
+    UNCHANGED = "unchanged"
+    ADOPTED = "adopted"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of a wheel, and why where that needs saying."""
+
+    filename: str
+    outcome: Outcome
+    note: str = ""
