@@ -34,6 +34,7 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
         "publish",
         ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
     ),
+    "lock": ("lock", ["test_lock.py"]),
     "repository": (None, ["test_repository.py"]),
     "flow": (None, ["test_flow.py"]),
 }
