@@ -1,0 +1,35 @@
+"""URLs and the credentials in them: a URL that is shown, compared or written anywhere has none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user and a password for one server; never shown, not even by ``repr``."""
+
+    user: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+def split_credentials(url: str) -> tuple[str, Credentials | None]:
+    """Return ``url`` without its user info, and the user info, percent-decoded."""
+    parts = urlsplit(url)
+    user_info, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None
+    user, _, password = user_info.partition(":")
+    return urlunsplit(parts._replace(netloc=host)), Credentials(unquote(user), unquote(password))
+
+
+def without_credentials(url: str) -> str:
+    """Return ``url`` without its user info."""
+    return split_credentials(url)[0]
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: credentials for one URL are sent to no other origin (RFC 6454)."""
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or ""), parts.port or {"http": 80, "https": 443}.get(parts.scheme)

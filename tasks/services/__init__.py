@@ -1,0 +1,1 @@
+"""Outside services, one file each: the public index, pip's configuration, the interpreters of this machine."""
