@@ -12,6 +12,8 @@ from tasks.core.wheels import Member, WheelContents, WheelName
 if TYPE_CHECKING:
     from pathlib import Path
 
+_CHUNK = 1024 * 1024  # bytes
+
 
 class UnreadableWheel(Exception):
     """The file is no wheel; the message says why."""
@@ -62,6 +64,8 @@ def _read(archive: zipfile.ZipFile, path: str) -> bytes:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    digest = hashlib.sha256()
     with archive.open(info) as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Member(path=info.filename, size=info.file_size, sha256=digest)
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return Member(path=info.filename, size=info.file_size, sha256=digest.hexdigest())
