@@ -17,6 +17,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
+os.environ.setdefault("UV_SYSTEM_CERTS", "1")  # uv then trusts whom pip and the system trust
 
 AZURE_SCHEMA = [
     "--builtin-schema=vendor.azure-pipelines",
