@@ -8,13 +8,15 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.markup import escape
+from rich.table import Table
 
 from tasks.core.errors import INTERRUPTED, SpareTireError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import RenderableType
 
@@ -44,6 +46,15 @@ class Console:
         """Say what only helps to find a fault."""
         if self.verbose and not self.quiet:
             self.rich.print(message, markup=False, style="dim")
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Show rows under headings; cells wrap, so that a narrow terminal loses nothing."""
+        if self.quiet:
+            return
+        made = Table(*headings, box=SIMPLE_HEAD, pad_edge=False)
+        for row in rows:
+            made.add_row(*(escape(cell) for cell in row))
+        self.rich.print(made, soft_wrap=False)
 
     def show(self, renderable: RenderableType) -> None:
         """Show a table or another rich renderable."""
@@ -92,3 +103,8 @@ def run(
 def emit_json(document: object) -> None:
     """Print ``document`` on standard output, keys sorted."""
     print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+
+
+def emit(document: bytes) -> None:
+    """Print a document that is JSON already on standard output."""
+    sys.stdout.write(document.decode())

@@ -48,6 +48,11 @@ def read_yaml(path: Path) -> Node:
     return tree
 
 
+def to_yaml(document: object) -> str:
+    """Return plain data as YAML, keys in their order; texts that look like something else are quoted."""
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120))
+
+
 def _refuse_tabs(path: Path, text: str) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         if "\t" in line[: len(line) - len(line.lstrip())]:
@@ -56,7 +61,7 @@ def _refuse_tabs(path: Path, text: str) -> None:
 
 def _refuse_aliases(path: Path, text: str) -> None:
     problems = [
-        f"{path}:{event.start_mark.line + 1}: YAML aliases and anchors are not used here; write the value out"
+        f"{path}:{event.start_mark.line + 1 if event.start_mark else 1}: YAML aliases and anchors are not used here; write the value out"
         for event in yaml.parse(text, Loader=_LOADER)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)
     ]
@@ -71,7 +76,8 @@ def _convert(node: yaml.Node, path: Path, problems: list[str], where: str) -> No
         return Listing(items=tuple(items), line=line)
     if isinstance(node, yaml.MappingNode):
         return Mapping(entries=tuple(_entries(node, path, problems, where)), line=line)
-    return Scalar(text=node.value, plain=node.style is None, line=line)
+    assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - there are three kinds of nodes
+    return Scalar(text=node.value, plain=not node.style, line=line)
 
 
 def _entries(node: yaml.MappingNode, path: Path, problems: list[str], where: str) -> list[tuple[Scalar, Node]]:
@@ -82,7 +88,7 @@ def _entries(node: yaml.MappingNode, path: Path, problems: list[str], where: str
         if not isinstance(key_node, yaml.ScalarNode):
             problems.append(f"{path}:{line}: {where or 'the file'}: a key must be text, found a list or a mapping")
             continue
-        key = Scalar(text=key_node.value, plain=key_node.style is None, line=line)
+        key = Scalar(text=key_node.value, plain=not key_node.style, line=line)
         place = f"{where}.{key.text}" if where else key.text
         if key.text in first:
             problems.append(f"{path}:{line}: {place}: the key is there already, in line {first[key.text]}")
@@ -93,4 +99,4 @@ def _entries(node: yaml.MappingNode, path: Path, problems: list[str], where: str
 
 def _line_of(error: yaml.MarkedYAMLError) -> int:
     mark = error.problem_mark or error.context_mark
-    return int(mark.line) + 1 if mark else 1
+    return 1 if mark is None else int(mark.line) + 1

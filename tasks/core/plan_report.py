@@ -1,0 +1,87 @@
+"""A plan as people read it: a row for each target, a line for each reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tasks.core.plan import Plan
+
+HEADINGS = ("target", "to build", "on the index", "upstream", "the same", "in error")
+
+
+def rows(plan: Plan) -> list[tuple[str, ...]]:
+    """Return a row of :data:`HEADINGS` for each target, sorted: what is to be built by name, the rest counted."""
+    to_build: dict[str, list[str]] = defaultdict(list)
+    for action in plan.actions:
+        to_build[action.target].append(f"{action.package} {action.version} {action.python.tag}")
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for skipped in plan.skipped:
+        counts[skipped.target, skipped.state] += 1
+    for error in plan.errors:
+        counts[error.target, "error"] += 1
+    targets = sorted({*to_build, *(target for target, _ in counts)})
+    return [
+        (
+            target,
+            f"{len(to_build[target])}: {', '.join(to_build[target])}" if to_build[target] else "",
+            *(str(counts.get((target, state), "")) for state in ("present", "upstream", "same", "error")),
+        )
+        for target in targets
+    ]
+
+
+def error_lines(plan: Plan) -> list[str]:
+    """Return a line for each package and reason, with the targets that it is in error for."""
+    targets: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for error in plan.errors:
+        targets[error.package, error.version, error.message].append(f"{error.target} {error.python}")
+    return [
+        f"{package} {version}: {message} (for {', '.join(targets[package, version, message])})"
+        for package, version, message in sorted(targets)
+    ]
+
+
+def summary(plan: Plan) -> str:
+    """Return one line: how much is to be built, what is not, what is in error."""
+    built, errors = len(plan.actions), len(plan.errors)
+    said = f"{_count(built, 'wheel')} to build" if built else "nothing to build"
+    said += f", {_count(len(plan.skipped), 'wheel')} needed no build"
+    return f"{said}, {_count(errors, 'wheel')} in error" if errors else said
+
+
+def markdown(plan: Plan) -> str:
+    """Return the table as GitHub's Markdown, for a job's summary."""
+    lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS)), *map(_row, rows(plan)), ""]
+    return "\n".join(["### Wheels to build", "", *lines, *(f"- {line}" for line in error_lines(plan)), ""])
+
+
+def explain(plan: Plan, package: str) -> Iterator[str]:
+    """Yield for each target and version of a package whether it is built, and why."""
+    name = canonicalize_name(package)
+    said: list[tuple[str, str, str, str]] = [
+        (action.target, str(action.version), action.python.tag, f"to build: no such wheel, {action.wheel.filename}")
+        for action in plan.actions
+        if action.wheel.name == name
+    ]
+    said += [(s.target, s.version, s.python, s.reason) for s in plan.skipped if canonicalize_name(s.package) == name]
+    said += [
+        (e.target, e.version, e.python, f"in error: {e.message}")
+        for e in plan.errors
+        if canonicalize_name(e.package) == name
+    ]
+    for target, version, python, reason in sorted(said):
+        yield f"{target} {python} {package} {version}: {reason}"
+
+
+def _row(cells: tuple[str, ...] | list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,66 @@
+"""The options that several stages share, with the environment variables that stand in for them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from tasks.core.matrix import Matrix
+
+MATRIX = "wheel_matrix.yml"
+INDEX = "dist/index"
+PLAN = "build/plan.json"
+DIST = "dist"
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def add_matrix(parser: argparse.ArgumentParser) -> None:
+    """Add ``--matrix``."""
+    parser.add_argument("--matrix", metavar="FILE", help=f"what to build (default: $SPARE_TIRE_MATRIX, else {MATRIX})")
+
+
+def add_index(parser: argparse.ArgumentParser) -> None:
+    """Add ``--index``."""
+    parser.add_argument(
+        "--index",
+        metavar="URL",
+        help=f"the package index: a directory (default: $SPARE_TIRE_INDEX, else the matrix's index, else {INDEX})",
+    )
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """Add ``--plan``."""
+    parser.add_argument("--plan", metavar="FILE", type=Path, default=Path(PLAN), help=f"the plan (default: {PLAN})")
+
+
+def add_dist(parser: argparse.ArgumentParser) -> None:
+    """Add ``--dist``."""
+    parser.add_argument(
+        "--dist",
+        metavar="DIR",
+        type=Path,
+        default=Path(DIST),
+        help=f"where wheels, records and logs lie between building and publishing (default: {DIST})",
+    )
+
+
+def matrix_path(options: argparse.Namespace) -> Path:
+    """Return the matrix's path: the option's, the environment's or the default."""
+    return Path(options.matrix or os.environ.get("SPARE_TIRE_MATRIX") or MATRIX)
+
+
+def chosen_index(options: argparse.Namespace) -> str | None:
+    """Return the index that the user chose by option or environment, if any: then no matrix is asked."""
+    return options.index or os.environ.get("SPARE_TIRE_INDEX") or None
+
+
+def index_of(matrix: Matrix, path: Path) -> str:
+    """Return the index that the matrix at ``path`` names, else the default; a relative directory is relative to it."""
+    if matrix.index is None:
+        return INDEX
+    return matrix.index if _URL.match(matrix.index) else str(path.parent / matrix.index)

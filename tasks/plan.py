@@ -1,0 +1,168 @@
+"""The stage ``plan``: which wheels are missing, and why every other one is not built."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from tasks import console, options
+from tasks.core import matrix as matrices
+from tasks.core import plan_report
+from tasks.core.errors import BadInput, Failed
+from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, page_path
+from tasks.core.nodes import nodes
+from tasks.core.planning import Knowledge, make_plan, questions
+from tasks.matrixfile import load, to_yaml
+from tasks.services import ci
+from tasks.services.interpreters import this_machine
+from tasks.services.public_index import PublicIndex
+from tasks.stores import open_store
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from packaging.utils import NormalizedName
+
+    from tasks.console import Console
+    from tasks.core.matrix import Matrix, Wanted
+    from tasks.core.plan import Plan
+    from tasks.core.targets import Machine
+    from tasks.stores import Store
+
+CACHE = Path(".cache")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    parser = console.parser("plan", "Find out which wheels are missing, and write the plan to build them.")
+    options.add_matrix(parser)
+    options.add_index(parser)
+    options.add_plan(parser)
+    parser.add_argument("--package", action="append", metavar="NAME", help="plan only this package (may be repeated)")
+    parser.add_argument("--target", action="append", metavar="PATTERN", help="plan only these targets")
+    parser.add_argument("--instance", action="append", metavar="NAME", help="plan only what this instance builds")
+    parser.add_argument("--explain", metavar="PACKAGE", help="say for each target why the package is or is not built")
+    parser.add_argument("--expand", action="store_true", help="print the whole matrix in the flat form, and plan nothing")
+    return console.run(parser, argv, _stage)
+
+
+def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
+    path = options.matrix_path(chosen)
+    if not chosen.expand:
+        _remove(chosen.plan)
+        terminal.info(f"planning {path}")
+    matrix = load(path)
+    machine = this_machine() if matrix.needs_machine else None
+    if chosen.expand:
+        flat = matrices.flat(matrix, machine)
+        console.emit_json(flat) if chosen.json else print(to_yaml(flat), end="")
+        return 0
+    index = options.chosen_index(chosen) or options.index_of(matrix, path)
+    plan = _plan(matrix, machine, _narrowed(matrices.wanted(matrix, machine), chosen, path), index, path, terminal)
+    _write(chosen.plan, plan)
+    _tell(plan, chosen, terminal)
+    return Failed.exit_code if plan.errors else 0
+
+
+def _plan(  # noqa: PLR0913 - what a plan is made of
+    matrix: Matrix, machine: Machine | None, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console
+) -> Plan:
+    with ThreadPoolExecutor() as pool:
+        public = PublicIndex(matrix.public_index, cache=CACHE / "simple")
+        public.refuse_own(index)
+        pages = _pages(open_store(index), {each.name for each in wanted}, pool)
+        asked = questions(wanted, pages)
+        if asked:
+            terminal.detail(f"asking {public.shown} about {', '.join(asked)}")
+        projects = public.fetch(asked) if asked else {}
+    known = Knowledge(pages=pages, projects=projects, patches=_patches(wanted, path))
+    return make_plan(matrix, matrices.digest(matrix, machine), wanted, known)
+
+
+def _pages(
+    store: Store, names: Iterable[NormalizedName], pool: ThreadPoolExecutor
+) -> Mapping[NormalizedName, ProjectPage]:
+    """Read the pages of those projects that the index lists: one small object each, never one per wheel."""
+    stored = store.get(LIST_PATH)
+    listed = ProjectList.from_json(stored.data) if stored else ProjectList()
+    there = sorted({project.name for project in listed.projects}.intersection(names))
+    found = zip(there, pool.map(store.get, map(page_path, there)), strict=True)
+    return {name: ProjectPage.from_json(page.data, page_path(name)) for name, page in found if page}
+
+
+def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:
+    tests = {
+        "package": lambda each, name: each.name == canonicalize_name(name),
+        "target": lambda each, pattern: fnmatchcase(each.target.name, pattern),
+        "instance": lambda each, name: each.target.instance == name,
+    }
+    left = list(wanted)
+    explained = [chosen.explain] if chosen.explain else []
+    for option, test in tests.items():
+        given = [*(getattr(chosen, option) or []), *(explained if option == "package" else [])]
+        for value in given:
+            if not any(test(each, value) for each in wanted):
+                raise BadInput(f"--{option} {value}: {path} has nothing of that name")
+        if given:
+            left = [each for each in left if any(test(each, value) for value in given)]
+    return left
+
+
+def _patches(wanted: Iterable[Wanted], path: Path) -> dict[str, str]:
+    names = {name for each in wanted for rule in each.rules for name in rule.rules.patches or ()}
+    digests = {}
+    for name in sorted(names):
+        try:
+            digests[name] = hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
+        except OSError as error:
+            raise BadInput(f"{path}: the patch {name} cannot be read: {error.strerror}") from error
+    return digests
+
+
+def _remove(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise BadInput(f"--plan {file}: the old plan cannot be removed: {error.strerror}") from error
+
+
+def _write(file: Path, plan: Plan) -> None:
+    """Write the plan whole or not at all."""
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(plan.to_json())
+        partial.replace(file)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise BadInput(f"--plan {file}: the plan cannot be written: {error.strerror}") from error
+
+
+def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
+    for warning in plan.warnings:
+        terminal.warn(warning)
+    for line in plan_report.error_lines(plan):
+        terminal.error(line)
+    if chosen.explain:
+        for line in plan_report.explain(plan, chosen.explain):
+            print(line)
+    elif plan.actions or plan.errors:
+        terminal.table(plan_report.HEADINGS, plan_report.rows(plan))
+    if plan.actions:
+        terminal.info(f"{plan_report.summary(plan)}; the plan is {chosen.plan}; next: nox -s build")
+    else:
+        terminal.info(plan_report.summary(plan))
+    if chosen.json:
+        console.emit(plan.to_json())
+    ci.tell(nodes(plan, str(chosen.plan)), plan_report.markdown(plan), result_on_stdout=chosen.json)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
