@@ -24,7 +24,7 @@ AZURE_SCHEMA = [
     "--data-transform=azure-pipelines",
     "--regex-variant=nonunicode",
 ]
-COVERAGE = "build/coverage/data"
+COVERAGE = Path("build/coverage/data")
 
 # Each part of the tests: the stage in whose lock it runs, if any, and its files. No test is in two parts.
 TESTS: dict[str, tuple[str | None, list[str]]] = {
@@ -88,13 +88,15 @@ def tests(session: nox.Session, part: str) -> None:
     stage, patterns = TESTS[part]
     install(session, *([stage] if stage else []), "tests")
     session.notify("coverage")
-    run = ("coverage", "run", f"--data-file={COVERAGE}.{part}", "-m", "pytest")
-    session.run(*run, *(test_files(patterns) or session.error("no such tests yet")), *session.posargs)
+    files = test_files(patterns) or session.error(f"tests/ has none of {', '.join(patterns)}")
+    session.run("coverage", "run", f"--data-file={COVERAGE}.{part}", "-m", "pytest", *files, *session.posargs)
 
 
 @nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """Report which lines and branches no test reached; ``tests`` ends with it."""
+    if not any(COVERAGE.parent.glob(f"{COVERAGE.name}.*")):
+        session.skip("nothing has been measured")
     install(session, "coverage")
     session.run("coverage", "combine", "--keep", "--quiet", f"--data-file={COVERAGE}")
     session.run("coverage", "report", f"--data-file={COVERAGE}")
@@ -127,17 +129,18 @@ def schema(session: nox.Session) -> None:
 
 def install(session: nox.Session, *names: str) -> None:
     """Give the session what its locks hold, hashes checked. An environment that holds just that is left alone."""
-    locks = [Path("requirements", f"{name}.txt") for name in names]
-    digest = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks)).hexdigest()
+    locks = [f"requirements/{name}.txt" for name in names]
+    digest = hashlib.sha256(b"".join(Path(lock).read_bytes() for lock in locks)).hexdigest()
     stamp = Path(session.virtualenv.location, "locks.sha256")
     if stamp.is_file() and stamp.read_text() == digest:
         return
     stamp.unlink(missing_ok=True)  # an install that breaks off leaves no stamp
     if session.venv_backend == "uv":
-        session.run_install("uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", *locks)
+        installer = ["uv", "pip", "sync", "--quiet", "--compile-bytecode", *locks]
     else:  # pip keeps what a lock has dropped: `nox --no-reuse-existing-virtualenvs` gets rid of it
-        session.install("--quiet", "--require-hashes", *(f"--requirement={lock}" for lock in locks))
-    stamp.write_text(digest)
+        installer = ["python", "-m", "pip", "install", "--quiet", *(f"--requirement={lock}" for lock in locks)]
+    if session.run_install(*installer, "--require-hashes") is not None:  # None: nox was told not to install
+        stamp.write_text(digest)
 
 
 def test_files(patterns: list[str]) -> list[str]:
