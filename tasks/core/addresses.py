@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 
@@ -16,6 +17,8 @@ class Credentials:
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:
     """Return ``url`` without its user info, and the user info, percent-decoded."""
+    if "@" not in url:  # of ten thousand URLs of a page, say
+        return url, None
     parts = urlsplit(url)
     user_info, at, host = parts.netloc.rpartition("@")
     if not at:
@@ -33,3 +36,8 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port: credentials for one URL are sent to no other origin (RFC 6454)."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or ""), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def path_of(file_url: str) -> Path:
+    """Return the path that a ``file:`` URL means (RFC 8089, POSIX paths)."""
+    return Path(unquote(urlsplit(file_url).path))
