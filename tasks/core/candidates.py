@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import HeaderParser
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -31,7 +31,8 @@ class Candidate:
     """In bytes."""
     metadata: bytes
     """``METADATA``, byte for byte."""
-    source: bytes | Path
+    source: bytes | Path | None
+    """Its bytes; None where they are in the index already."""
     record: bytes | None = None
     recipe: str | None = None
     """The recipe key that its record names."""
@@ -41,7 +42,7 @@ class Candidate:
     def of(
         cls,
         contents: WheelContents,
-        source: bytes | Path,
+        source: bytes | Path | None,
         *,
         record: bytes | None = None,
         recipe: str | None = None,
@@ -59,6 +60,10 @@ class Candidate:
             recipe=recipe,
             log=log,
         )
+
+    def with_recipe(self, recipe: str | None) -> Candidate:
+        """Return the candidate with a recipe key."""
+        return replace(self, recipe=recipe)
 
     def entry(self, upload_time: str) -> IndexFile:
         """Return the wheel as its project's page lists it."""
@@ -81,6 +86,7 @@ class Outcome(Enum):
     UNCHANGED = "unchanged"
     ADOPTED = "adopted"
     REFUSED = "refused"
+    INVALID = "invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

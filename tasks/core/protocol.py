@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 State = bytes | None
 
+_FOREIGN = "was written by another tool, and its links would be lost: run publish -- --rebuild first"
+
 
 class Renderer(Protocol):
     """What is derived from the states: equal states give equal bytes, and other serials other ones."""
@@ -72,23 +74,29 @@ class Context:
 
 
 def publish(
-    candidates: Iterable[Candidate], context: Context, *, complete: Collection[NormalizedName] = ()
+    candidates: Iterable[Candidate], context: Context, *, rebuild: Collection[NormalizedName] | None = None
 ) -> Generator[Operation, Any, tuple[Result, ...]]:
     """Put wheels on the index; return what became of each, sorted by file name.
 
-    ``complete`` names projects that are made whole from what is stored, whether or not they look finished. No two
-    candidates may have the same file name. Where nothing changes the requests are two, and one for each project, and
-    nothing is written. Raises :class:`Refused`, and :class:`ServiceFailed` for a state that cannot be read.
+    ``rebuild`` names projects that are made whole from what is stored, whether or not they look finished, and lets
+    pages of other tools be replaced. No two candidates may have the same file name. Where nothing changes the requests
+    are two, and one for each project, and nothing is written.
+
+    Raises :class:`Refused` for an index of another tool, :class:`ServiceFailed` for a state that cannot be read.
     """
     home = yield from _get(HOME_PATH)
     listing = yield from _get(LIST_PATH)
-    listed = _list_of(listing)
+    if listing is None and rebuild is None:
+        listing, foreign = yield from _foreign(LIST_PATH, LIST_HTML_PATH)
+        if foreign:
+            raise Refused(f"{LIST_HTML_PATH} {_FOREIGN}")
+    listed = _list_of(_data(listing))
     by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
     results: list[Result] = []
     pages: list[ProjectPage] = []
-    for name in sorted({*by_project, *complete}):
-        serial = -1 if name in complete else listed.serial_of(name)
-        page, outcomes = yield from _project(_Project(name, context), by_project.get(name, ()), serial)
+    for name in sorted({*by_project, *(rebuild or ())}):
+        project = _Project(name, context, listed.serial_of(name), rebuild is not None)
+        page, outcomes = yield from _project(project, by_project.get(name, ()))
         results += outcomes
         pages += [page] if page else []
     yield from _list(listing, home, pages, context)
@@ -105,28 +113,31 @@ class _Project:
 
     name: NormalizedName
     context: Context
+    complete_serial: int
+    """The serial that the list has for it: its pages are known to be up to that."""
+    rebuild: bool
 
     def page(self, state: State) -> ProjectPage:
-        """Return the state as a page, which is empty where there is none."""
+        """Return the state as a page; where there is none, an empty one that goes on from the list's serial."""
         if state is None:
-            return ProjectPage(name=self.name)
+            return ProjectPage(name=self.name, serial=self.complete_serial)
         return replace(ProjectPage.from_json(state, page_path(self.name)), name=self.name)
 
     def html(self, state: bytes) -> bytes:
+        """Render the state."""
         return self.context.render.project(self.page(state))
 
 
 def _project(
-    project: _Project, candidates: Sequence[Candidate], complete_serial: int
+    project: _Project, candidates: Sequence[Candidate]
 ) -> Generator[Operation, Any, tuple[ProjectPage | None, list[Result]]]:
     """Bring one project's wheels, state and page up to date; return its page, None where it has no state."""
     path, html_path = page_path(project.name), page_html_path(project.name)
     state = yield from _get(path)
-    if state is None and candidates and complete_serial >= 0:
-        state, foreign = yield from _foreign(project)
+    if state is None and not project.rebuild:
+        state, foreign = yield from _foreign(path, html_path)
         if foreign:
-            note = f"{html_path} was written by another tool and would lose its links: run publish -- --rebuild first"
-            return None, [Result(filename=one.filename, outcome=Outcome.REFUSED, note=note) for one in candidates]
+            return None, [_result(candidate, Outcome.REFUSED, f"{html_path} {_FOREIGN}") for candidate in candidates]
     page = project.page(_data(state))
     results: dict[str, Result] = {}
     entries: list[IndexFile] = []
@@ -143,24 +154,24 @@ def _project(
     if after is None:
         return None, list(results.values())
     page = project.page(after)
-    for entry in entries:  # equal, unless somebody changed a stored wheel behind our back
-        found = page.file(entry.filename)
-        if found is not None and found.sha256 != entry.sha256:
-            results[entry.filename] = _refused(entry.filename, found.sha256, entry.sha256)
-    if before != after or page.serial > complete_serial:
-        derived = _Derived(html_path, path, project.html, project.context.token_of)
-        yield from _derive(derived, before, after)
+    for candidate in candidates:  # equal, unless somebody changed a stored wheel behind our back
+        found = page.file(candidate.filename)
+        published = results[candidate.filename].outcome is Outcome.PUBLISHED
+        if published and found is not None and found.sha256 != candidate.sha256:
+            results[candidate.filename] = _other_bytes(candidate, found)
+    if before != after or page.serial > project.complete_serial or project.rebuild:
+        yield from _derive(_Derived(html_path, path, project.html, project.context.token_of), before, after)
     return page, list(results.values())
 
 
-def _foreign(project: _Project) -> Generator[Operation, Any, tuple[Stored | None, bool]]:
-    """Look again at a project without a state: return the state it has by now, and whether another tool's page is there.
+def _foreign(path: str, html_path: str) -> Generator[Operation, Any, tuple[Stored | None, bool]]:
+    """Look again where there was no state: return the state there is by now, and whether another tool's page is there.
 
     We never write a page before its state, so a page without one is not ours; its links would be lost to our page.
     """
-    if (yield from _get(page_html_path(project.name))) is None:
+    if (yield from _get(html_path)) is None:
         return None, False
-    state = yield from _get(page_path(project.name))
+    state = yield from _get(path)
     return state, state is None
 
 
@@ -170,25 +181,27 @@ def _wheel(
     """Put one wheel and what belongs to it, unless the page has it; return its entry on the page and its outcome."""
     found = page.file(candidate.filename)
     if found is not None and found.sha256 != candidate.sha256:
-        return None, _refused(candidate.filename, found.sha256, candidate.sha256)
-    if found is not None and found.core_metadata and (found.recipe or not candidate.recipe):
-        return None, Result(filename=candidate.filename, outcome=Outcome.UNCHANGED)
-    outcome, note = Outcome.PUBLISHED if found is None else Outcome.UNCHANGED, ""
+        return None, _other_bytes(candidate, found)
+    complete = found is not None and found.core_metadata and (found.recipe or not candidate.recipe)
+    if complete and candidate.source is not None:
+        return None, _result(candidate, Outcome.UNCHANGED)
+    result = _result(candidate, Outcome.PUBLISHED if found is None else Outcome.UNCHANGED)
     path = wheel_path(candidate.filename)
-    if found is None and (yield from _put(path, candidate.source, Kind.WHEEL, IF_ABSENT, candidate.sha256)) is None:
-        stored = yield Inspect(path)
+    if found is None and candidate.source is not None:
+        put = yield from _put(path, candidate.source, Kind.WHEEL, IF_ABSENT, candidate.sha256)
+        stored = candidate if put is not None else (yield Inspect(path))
         if not isinstance(stored, Candidate):
             note = f"{path} is in the index, listed nowhere, and not a whole wheel ({stored}): remove it by hand"
-            return None, Result(filename=candidate.filename, outcome=Outcome.REFUSED, note=note)
+            return None, _result(candidate, Outcome.REFUSED, note)
         if stored.sha256 != candidate.sha256:
-            candidate, outcome = stored, Outcome.ADOPTED
             note = f"{path} was in the index already, listed nowhere, with other bytes: those were kept and listed"
+            candidate, result = stored, _result(candidate, Outcome.ADOPTED, note)
     yield from _metadata(candidate)
     if candidate.record is not None:  # the first record of a wheel stands
         yield from _put(f"records/{candidate.filename}.json", candidate.record, Kind.RECORD, IF_ABSENT)
     if candidate.log is not None:
         yield from _put(f"logs/{candidate.filename}.txt.gz", candidate.log, Kind.LOG, IF_ABSENT)
-    return candidate.entry(context.upload_time), Result(filename=candidate.filename, outcome=outcome, note=note)
+    return candidate.entry(context.upload_time), result
 
 
 def _metadata(candidate: Candidate) -> Generator[Operation, Any, None]:
@@ -304,15 +317,21 @@ def _data(stored: Stored | None) -> State:
     return None if stored is None else stored.data
 
 
-def _list_of(state: Stored | State) -> ProjectList:
-    data = _data(state) if isinstance(state, Stored) else state
-    return ProjectList() if data is None else ProjectList.from_json(data)
+def _list_of(state: State) -> ProjectList:
+    return ProjectList() if state is None else ProjectList.from_json(state)
 
 
 def _of_list(render: Callable[[ProjectList], bytes]) -> Callable[[bytes], bytes]:
     return lambda state: render(_list_of(state))
 
 
-def _refused(filename: str, listed: str, offered: str) -> Result:
-    note = f"it is published with other bytes: sha256 {listed}, offered {offered}; raise its version or build number"
-    return Result(filename=filename, outcome=Outcome.REFUSED, note=note)
+def _result(candidate: Candidate, outcome: Outcome, note: str = "") -> Result:
+    return Result(filename=candidate.filename, outcome=outcome, note=note)
+
+
+def _other_bytes(candidate: Candidate, listed: IndexFile) -> Result:
+    if candidate.source is None:
+        note = f"{wheel_path(candidate.filename)} has not the bytes that its page states (sha256 {listed.sha256})"
+        return _result(candidate, Outcome.INVALID, f"{note}: restore it from a backup")
+    note = f"it is published with other bytes: sha256 {listed.sha256}, offered {candidate.sha256}"
+    return _result(candidate, Outcome.REFUSED, f"{note}; raise its version or its build number")

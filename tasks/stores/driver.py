@@ -54,5 +54,7 @@ def inspect(path: str, store: Store) -> Candidate | str:
             contents = read_wheel(local)
         except UnreadableWheel as error:
             return str(error)
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
         found = list(problems(contents))
-        return "; ".join(found) if found else Candidate.of(contents, local)
+        return "; ".join(found) if found else Candidate.of(contents, None)

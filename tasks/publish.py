@@ -1,0 +1,156 @@
+"""Publishes the built wheels to the package index.
+
+Takes every wheel in ``dist/wheels`` with its record and log, checks it, and puts it on the index so that installers
+see a whole index at every instant. A wheel that is published keeps its bytes and its link.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks import console, matrixfile
+from tasks.core.candidates import Outcome, Result
+from tasks.core.errors import BadInput, Failed, Refused
+from tasks.core.protocol import Context, publish
+from tasks.core.storage import IF_ABSENT, Kind
+from tasks.distfiles import read_dist
+from tasks.pages import Pages
+from tasks.serve import serve
+from tasks.stores import index_location, open_store
+from tasks.stores.driver import drive
+from tasks.stores.overlay import Overlay
+from tasks.stores.survey import survey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.console import Console
+    from tasks.distfiles import DistFiles
+    from tasks.stores import Store
+
+_LAST_PORT = 65535
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    return console.run(_parser(), argv, _stage)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = console.parser("publish", "Publish the built wheels to the package index.")
+    parser.add_argument(
+        "--index", metavar="URL", help="the index, a directory (default: the matrix's, else dist/index)"
+    )
+    parser.add_argument("--matrix", metavar="FILE", type=Path, help="the matrix (default: wheel_matrix.yml)")
+    parser.add_argument(
+        "--dist", metavar="DIR", type=Path, default=Path("dist"), help="what to publish (default: dist)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="write nothing; list every write")
+    parser.add_argument("--port", type=_port, help="the port for --serve (default: 8000, or a free one; 0: a free one)")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--rebuild", action="store_true", help="make the index whole from the wheels in its packages/")
+    mode.add_argument("--serve", action="store_true", help="publish nothing; show the index on loopback over HTTP")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, expected 0 to 65535")
+    return int(text)
+
+
+def _stage(options: argparse.Namespace, out: Console) -> int:
+    store = open_store(_location(options))
+    if options.serve:
+        return serve(store, options.port, out, as_json=options.json)
+    overlay = Overlay(store) if options.dry_run else None
+    target: Store = overlay or store
+    context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ))
+    results = _rebuild(target, context, out) if options.rebuild else _publish(target, context, options.dist, out)
+    _report(results, store.location, overlay, out)
+    if options.json:
+        writes = {"writes": overlay.writes} if overlay else {}
+        wheels = [{"filename": one.filename, "note": one.note, "outcome": one.outcome.value} for one in results]
+        console.emit_json({"index": store.location, "wheels": wheels, **writes})
+    return _exit_code(results)
+
+
+def _location(options: argparse.Namespace) -> str:
+    environment = os.environ
+    chosen = options.matrix or environment.get("SPARE_TIRE_MATRIX")
+    matrix = Path(chosen or "wheel_matrix.yml")
+    given = options.index or environment.get("SPARE_TIRE_INDEX")
+    configured = None
+    if not given and (chosen or matrix.exists()):  # who names the index needs no matrix
+        configured = matrixfile.load(matrix).index
+    return index_location(options.index, environment.get("SPARE_TIRE_INDEX"), matrix, configured)
+
+
+def _upload_time(environment: os._Environ[str]) -> str:
+    """Return the time that new files get, in PEP 700's format."""
+    epoch = environment.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.now(UTC) if not epoch else datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _publish(store: Store, context: Context, dist: Path, out: Console) -> list[Result]:
+    files = read_dist(dist)
+    results = drive(publish(files.wheels, context), store)
+    unrecorded = {wheel.filename for wheel in files.wheels if wheel.record is None}
+    for result in results:
+        if result.outcome is Outcome.PUBLISHED and result.filename in unrecorded:
+            out.warn(f"{result.filename} has no build record: nobody will know how it was built")
+    _file_visits(files, store)
+    return sorted([*results, *files.refused], key=lambda result: result.filename)
+
+
+def _file_visits(files: DistFiles, store: Store) -> None:
+    for visit in files.visits:
+        path = f"visits/{visit.name}"
+        if store.head(path) is None:
+            store.put(path, visit.read_bytes(), kind=Kind.VISIT, condition=IF_ABSENT)
+
+
+def _rebuild(store: Store, context: Context, out: Console) -> list[Result]:
+    found = survey(store, lambda path: out.detail(f"reading {path}"))
+    out.info(f"{len(found.wheels)} wheels of {len(found.projects)} projects are in {store.location}/packages")
+    results = drive(publish(found.wheels, context, rebuild=found.projects), store)
+    return sorted([*results, *found.problems], key=lambda result: result.filename)
+
+
+def _report(results: Sequence[Result], location: str, overlay: Overlay | None, out: Console) -> None:
+    for result in results:
+        if result.outcome in {Outcome.REFUSED, Outcome.INVALID}:
+            out.error(f"{result.filename}: {result.note}")
+        elif result.note:
+            out.warn(f"{result.filename}: {result.note}")
+        else:
+            out.detail(f"{result.filename}: {result.outcome.value}")
+    if overlay:
+        for path in overlay.writes:
+            out.info(f"would write {path}")
+    if not results:
+        out.info(f"nothing to publish to {location}")
+        return
+    counted = {outcome: sum(result.outcome is outcome for result in results) for outcome in Outcome}
+    said = ", ".join(f"{count} {outcome.value}" for outcome, count in counted.items() if count)
+    out.info(f"{location}: {said}{' (dry run: nothing was written)' if overlay else ''}")
+
+
+def _exit_code(results: Sequence[Result]) -> int:
+    outcomes = {result.outcome for result in results}
+    if Outcome.REFUSED in outcomes:
+        return Refused.exit_code
+    return Failed.exit_code if Outcome.INVALID in outcomes else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
