@@ -98,8 +98,8 @@ def coverage(session: nox.Session) -> None:
     if not any(COVERAGE.parent.glob(f"{COVERAGE.name}.*")):
         session.skip("nothing has been measured")
     install(session, "coverage")
-    session.run("coverage", "combine", "--keep", "--quiet", f"--data-file={COVERAGE}")
-    session.run("coverage", "report", f"--data-file={COVERAGE}")
+    COVERAGE.unlink(missing_ok=True)  # what was combined before; each part has kept its own
+    session.run("coverage", "report", "--keep-combined", f"--data-file={COVERAGE}")
 
 
 @nox.session(name="tests-system", default=False)
