@@ -1,0 +1,209 @@
+"""Asks the public index what it serves: one request per project, concurrent, revalidated from a cache on disk.
+
+Every answer is revalidated (304, or an equal digest where the server has no validators), whatever ``Cache-Control``
+allows: a plan must not be ten minutes old. The default index is the constant of pypi-simple.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from packaging.utils import canonicalize_name
+
+from tasks.core.addresses import path_of, without_credentials
+from tasks.core.errors import BadInput, ServiceFailed
+from tasks.core.simple_page import ACCEPT, NotAPage, read_page
+from tasks.services.http import THREADS, Http, Patience, Reply, Unanswered, status_line
+from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
+from tasks.services.pip_config import PipSettings, read_pip_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from packaging.utils import NormalizedName
+
+    from tasks.core.releases import Project
+
+
+_DEFAULT = "PYPI_SIMPLE_ENDPOINT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSuchProject:
+    """The index knows no project of this name; ``message`` says so in one line."""
+
+    name: NormalizedName
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Page:
+    """One answer: its status, and what comes with a whole page."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/html"
+    etag: str = ""
+    last_modified: str = ""
+    url: str = ""
+
+
+class PublicIndex:
+    """An index of the Simple API, at an ``http(s):`` or ``file:`` URL.
+
+    ``declared`` is the URL that the matrix gives; without it pip's configuration counts, then the library's default.
+    The URL may hold user info, which is sent and never shown. Raises :class:`BadInput` for what is no such URL.
+    """
+
+    def __init__(
+        self,
+        declared: str | None,
+        cache: Path,
+        *,
+        settings: PipSettings | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        self._settings = settings or read_pip_settings()
+        self._patience = patience
+        full, self.named_by = _choose(declared, self._settings)
+        self._full = full if full.endswith("/") else full + "/"
+        self.url = without_credentials(self._full)
+        """Ends with a slash and has no user info."""
+        if urlsplit(self.url).scheme not in {"http", "https", "file"}:
+            raise BadInput(f"{self.named_by} is {without_credentials(full)}, expected an http, https or file URL")
+        self._cache = cache / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+
+    @cached_property
+    def http(self) -> Http:
+        """The client that has the index's credentials, for downloads too."""
+        return Http(self._full, settings=self._settings, patience=self._patience)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if "http" in self.__dict__:
+            self.http.close()
+
+    def fetch(self, names: Iterable[str]) -> dict[NormalizedName, Project | NoSuchProject]:
+        """Return what the index serves of each project, sorted by name.
+
+        Raises :class:`ServiceFailed` when any answer is not to be had or is no page: a plan from half an index would be
+        wrong in silence.
+        """
+        wanted = sorted({canonicalize_name(name) for name in names})
+        if not wanted:
+            return {}
+        broken = threading.Event()
+
+        def ask(name: NormalizedName) -> Project | NoSuchProject | ServiceFailed | None:
+            if broken.is_set():
+                return None  # the server is failing: further time-outs would tell nothing new
+            try:
+                return self._project(name)
+            except ServiceFailed as failure:
+                broken.set()
+                return failure
+
+        executor = ThreadPoolExecutor(min(THREADS, len(wanted)), thread_name_prefix="index")
+        try:
+            answers = dict(zip(wanted, executor.map(ask, wanted), strict=True))
+        except BaseException:
+            self.http.close()
+            raise
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+        for answer in answers.values():
+            if isinstance(answer, ServiceFailed):
+                raise answer
+        return {name: answer for name, answer in answers.items() if not isinstance(answer, (ServiceFailed, type(None)))}
+
+    def _project(self, name: NormalizedName) -> Project | NoSuchProject:
+        url = f"{self.url}{name}/"
+        path = self._cache / f"{name}.json"
+        cached = read_page_cache(path)
+        page = self._read(url) if self.url.startswith("file:") else self._request(url, cached)
+        if page.status == HTTPStatus.NOT_FOUND:
+            return NoSuchProject(name=name, message=f"{name} is not on the public index {self.url}")
+        if page.status == HTTPStatus.NOT_MODIFIED and cached:
+            return project_of(cached)
+        if page.status != HTTPStatus.OK:
+            raise ServiceFailed(f"{url}: the server answers {status_line(page.status)}{self._advice(page.status)}")
+        digest = hashlib.sha256(page.url.encode() + page.content_type.encode() + page.body).hexdigest()
+        if cached and cached.digest == digest:
+            return project_of(cached)
+        try:
+            project = read_page(name, page.body, content_type=page.content_type, url=page.url)
+        except NotAPage as error:
+            raise ServiceFailed(f"{url} {error}; the index is named by {self.named_by}") from error
+        write_page(path, project, etag=page.etag, last_modified=page.last_modified, digest=digest)
+        return project
+
+    def _request(self, url: str, cached: CachedPage | None) -> _Page:
+        headers = {"Accept": ACCEPT, "Cache-Control": "max-age=0"}
+        if cached and cached.etag:
+            headers["If-None-Match"] = cached.etag
+        elif cached and cached.last_modified:
+            headers["If-Modified-Since"] = cached.last_modified
+        try:
+            return self.http.get(url, _receive, headers)
+        except Unanswered as failure:
+            raise ServiceFailed(f"{failure}; the index is named by {self.named_by}") from failure
+
+    def _read(self, url: str) -> _Page:
+        directory = path_of(url)
+        if not directory.parent.is_dir():
+            raise ServiceFailed(f"{self.url} is no directory; the index is named by {self.named_by}")
+        try:
+            return _Page(status=HTTPStatus.OK, body=(directory / "index.html").read_bytes(), url=url)
+        except (FileNotFoundError, NotADirectoryError):
+            return _Page(status=HTTPStatus.NOT_FOUND)
+        except OSError as error:
+            raise ServiceFailed(f"{url}: cannot be read: {error.strerror or error}") from error
+
+    def _advice(self, status: int) -> str:
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            return f"; give a user and a password in the URL of {self.named_by}, or in netrc"
+        return f"; the index is named by {self.named_by}"
+
+
+def default_index() -> str:
+    """Return the index that pypi-simple takes by default, without importing it, which would take 0.25 s."""
+    spec = importlib.util.find_spec("pypi_simple")
+    if spec is not None and spec.origin is not None:
+        for node in ast.parse(Path(spec.origin).read_bytes()).body:
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == _DEFAULT and node.value is not None:
+                return str(ast.literal_eval(node.value))
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - heavy, and seldom needed
+
+    return PYPI_SIMPLE_ENDPOINT
+
+
+def _choose(declared: str | None, settings: PipSettings) -> tuple[str, str]:
+    """Return the URL of the index and what names it, for messages."""
+    if declared:
+        return declared, "public_index in the matrix"
+    if settings.index_url:
+        return settings.index_url, f"index-url in {settings.index_url_from}"
+    return default_index(), "the default of pypi-simple"
+
+
+def _receive(reply: Reply) -> _Page:
+    return _Page(
+        status=reply.status,
+        body=b"".join(reply.chunks()),
+        content_type=reply.headers.get("Content-Type", ""),
+        etag=reply.headers.get("ETag", ""),
+        last_modified=reply.headers.get("Last-Modified", ""),
+        url=reply.url,
+    )
