@@ -83,7 +83,7 @@ def floor(module: str) -> int:
     parts = module.split(".")
     if parts[1:2] == ["core"]:
         return CORE
-    if parts[1:2] in (["workers"], ["stores"], ["services"]):
+    if parts[1:2] in (["workers"], ["stores"], ["services"], ["serve"]):
         return EDGE
     return STAGE if parts[-1] in STAGES else DOOR
 
