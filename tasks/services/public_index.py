@@ -77,20 +77,11 @@ class PublicIndex:
         self._patience = patience
         full, self.named_by = _choose(declared, self._settings)
         self._full = full if full.endswith("/") else full + "/"
-        self.shown = without_credentials(self._full)
+        self.url = without_credentials(self._full)
         """Ends with a slash and has no user info."""
-        if urlsplit(self.shown).scheme not in {"http", "https", "file"}:
+        if urlsplit(self.url).scheme not in {"http", "https", "file"}:
             raise BadInput(f"{self.named_by} is {without_credentials(full)}, expected an http, https or file URL")
-        self._cache = cache / hashlib.sha256(self.shown.encode()).hexdigest()[:16]
-
-    def refuse_own(self, index: str) -> None:
-        """Raise :class:`BadInput` where this is ``index``, our own one: a directory, or a URL."""
-        own = without_credentials(index) if "://" in index else Path(index).resolve().as_uri()
-        if self.shown.rstrip("/") in {own.rstrip("/"), f"{own.rstrip('/')}/simple"}:
-            raise BadInput(
-                f"{self.named_by} is {self.shown}, which is our own index ({without_credentials(index)}): "
-                "`latest` would be the latest that we built; name the index that releases come from"
-            )
+        self._cache = cache / hashlib.sha256(self.url.encode()).hexdigest()[:16]
 
     @cached_property
     def http(self) -> Http:
@@ -138,12 +129,12 @@ class PublicIndex:
         return {name: answer for name, answer in answers.items() if not isinstance(answer, (ServiceFailed, type(None)))}
 
     def _project(self, name: NormalizedName) -> Project | NoSuchProject:
-        url = f"{self.shown}{name}/"
+        url = f"{self.url}{name}/"
         path = self._cache / f"{name}.json"
         cached = read_page_cache(path)
-        page = self._read(url) if self.shown.startswith("file:") else self._request(url, cached)
+        page = self._read(url) if self.url.startswith("file:") else self._request(url, cached)
         if page.status == HTTPStatus.NOT_FOUND:
-            return NoSuchProject(name=name, message=f"{name} is not on the public index {self.shown}")
+            return NoSuchProject(name=name, message=f"{name} is not on the public index {self.url}")
         if page.status == HTTPStatus.NOT_MODIFIED and cached:
             return project_of(cached)
         if page.status != HTTPStatus.OK:
@@ -172,7 +163,7 @@ class PublicIndex:
     def _read(self, url: str) -> _Page:
         directory = path_of(url)
         if not directory.parent.is_dir():
-            raise ServiceFailed(f"{self.shown} is no directory; the index is named by {self.named_by}")
+            raise ServiceFailed(f"{self.url} is no directory; the index is named by {self.named_by}")
         try:
             return _Page(status=HTTPStatus.OK, body=(directory / "index.html").read_bytes(), url=url)
         except (FileNotFoundError, NotADirectoryError):
