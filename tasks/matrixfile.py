@@ -1,15 +1,19 @@
-"""Reads a YAML file into the tree that ``tasks.core`` knows: text as written, lines kept, nothing resolved or evaluated."""
+"""Reads a YAML file into the tree that ``tasks.core`` knows: text as written, lines kept, nothing evaluated."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from tasks.core.document import Listing, Mapping, Node, Scalar
 from tasks.core.errors import BadInput
-from tasks.core.matrix import Matrix
 from tasks.core.matrix_shape import read_matrix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tasks.core.matrix import Matrix
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster, and not everywhere
 
@@ -61,8 +65,9 @@ def _refuse_tabs(path: Path, text: str) -> None:
 
 def _refuse_aliases(path: Path, text: str) -> None:
     problems = [
-        f"{path}:{event.start_mark.line + 1 if event.start_mark else 1}: YAML aliases and anchors are not used here; write the value out"
+        f"{path}:{line}: YAML aliases and anchors are not used here; write the value out"
         for event in yaml.parse(text, Loader=_LOADER)
+        for line in [event.start_mark.line + 1 if event.start_mark else 1]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)
     ]
     if problems:

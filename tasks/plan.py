@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tasks import console, options
 from tasks.core import matrix as matrices
 from tasks.core import plan_report
+from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, Failed
 from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, page_path
 from tasks.core.nodes import nodes
@@ -21,7 +22,7 @@ from tasks.core.planning import Knowledge, make_plan, questions
 from tasks.matrixfile import load, to_yaml
 from tasks.services import ci
 from tasks.services.interpreters import this_machine
-from tasks.services.public_index import PublicIndex
+from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores import open_store
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from tasks.console import Console
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
-    from tasks.core.targets import Machine
     from tasks.stores import Store
 
 CACHE = Path(".cache")
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--target", action="append", metavar="PATTERN", help="plan only these targets")
     parser.add_argument("--instance", action="append", metavar="NAME", help="plan only what this instance builds")
     parser.add_argument("--explain", metavar="PACKAGE", help="say for each target why the package is or is not built")
-    parser.add_argument("--expand", action="store_true", help="print the whole matrix in the flat form, and plan nothing")
+    parser.add_argument("--expand", action="store_true", help="print the matrix in the flat form, and plan nothing")
     return console.run(parser, argv, _stage)
 
 
@@ -65,36 +65,48 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         console.emit_json(flat) if chosen.json else print(to_yaml(flat), end="")
         return 0
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
-    plan = _plan(matrix, machine, _narrowed(matrices.wanted(matrix, machine), chosen, path), index, path, terminal)
+    wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
+    known = _look(matrix, wanted, index, path, terminal)
+    plan = make_plan(matrix, matrices.digest(matrix, machine), wanted, known)
     _write(chosen.plan, plan)
     _tell(plan, chosen, terminal)
     return Failed.exit_code if plan.errors else 0
 
 
-def _plan(  # noqa: PLR0913 - what a plan is made of
-    matrix: Matrix, machine: Machine | None, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console
-) -> Plan:
-    with ThreadPoolExecutor() as pool:
-        public = PublicIndex(matrix.public_index, cache=CACHE / "simple")
-        public.refuse_own(index)
-        pages = _pages(open_store(index), {each.name for each in wanted}, pool)
+def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console) -> Knowledge:
+    """Ask our index, then the public one about what is still open."""
+    with PublicIndex(matrix.public_index, CACHE / "simple") as public:
+        if _is_own(public.url, index):
+            raise BadInput(
+                f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
+                "'latest' would be circular; set public_index in the matrix, or another --index"
+            )
+        pages = _pages(open_store(index), {each.name for each in wanted})
         asked = questions(wanted, pages)
-        if asked:
-            terminal.detail(f"asking {public.shown} about {', '.join(asked)}")
-        projects = public.fetch(asked) if asked else {}
-    known = Knowledge(pages=pages, projects=projects, patches=_patches(wanted, path))
-    return make_plan(matrix, matrices.digest(matrix, machine), wanted, known)
+        terminal.detail(f"asking {public.url} about {', '.join(asked) or 'nothing'}")
+        answers = public.fetch(asked)
+    projects = {
+        name: answer.message if isinstance(answer, NoSuchProject) else answer for name, answer in answers.items()
+    }
+    return Knowledge(pages=pages, projects=projects, patches=_patches(wanted, path))
 
 
-def _pages(
-    store: Store, names: Iterable[NormalizedName], pool: ThreadPoolExecutor
-) -> Mapping[NormalizedName, ProjectPage]:
+def _is_own(url: str, index: str) -> bool:
+    """Whether a public index's URL means our own index, or its ``simple/``."""
+    if url.startswith("file:"):
+        own = Path(index).resolve()
+        return path_of(url).resolve() in {own, own / "simple"}
+    return url.rstrip("/").removesuffix("/simple") == without_credentials(index).rstrip("/").removesuffix("/simple")
+
+
+def _pages(store: Store, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, ProjectPage]:
     """Read the pages of those projects that the index lists: one small object each, never one per wheel."""
     stored = store.get(LIST_PATH)
     listed = ProjectList.from_json(stored.data) if stored else ProjectList()
     there = sorted({project.name for project in listed.projects}.intersection(names))
-    found = zip(there, pool.map(store.get, map(page_path, there)), strict=True)
-    return {name: ProjectPage.from_json(page.data, page_path(name)) for name, page in found if page}
+    with ThreadPoolExecutor() as pool:
+        found = zip(there, pool.map(store.get, map(page_path, there)), strict=True)
+        return {name: ProjectPage.from_json(page.data, page_path(name)) for name, page in found if page}
 
 
 def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:

@@ -103,8 +103,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ),
         (
             f"{COMPACT}  x: {{versions: [latest], build: {{constraints: ['Cython<']}}}}\n",
-            "m.yml:7: packages.x.build.constraints[0]: expected a requirement as PEP 508 writes it, found 'Cython<': "
-            "Expected semicolon (after name with no version specifier) or end",
+            (
+                "m.yml:7: packages.x.build.constraints[0]: expected a requirement as PEP 508 writes it, found 'Cython<': "
+                "Expected semicolon (after name with no version specifier) or end"
+            ),
         ),
         (
             f"{COMPACT}  x: {{versions: [latest], build: {{when: '6'}}}}\n",
@@ -132,7 +134,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ),
         (
             f"{COMPACT}  x_y: [latest]\n  X-Y: [latest]\n",
-            "m.yml:8: packages.X-Y: the package is there already, as x_y: names are compared as PEP 503 says",
+            "m.yml:8: packages.X-Y: the package is there already, as x_y (PEP 503)",
         ),
         (
             f"{COMPACT}  'a b': [latest]\n",
@@ -156,8 +158,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ),
         (
             "targets:\n  t: {instance: a/1, arch: x, platform_tag: bad-tag, python: [cp3]}\npackages: {}\n",
-            "m.yml:2: targets.t.platform_tag: expected a platform tag such as freebsd_15_1_release_amd64, found "
-            "'bad-tag': a platform tag looks like freebsd_15_1_release_amd64: letters, digits and underscores",
+            (
+                "m.yml:2: targets.t.platform_tag: expected a platform tag such as freebsd_15_1_release_amd64, found "
+                "'bad-tag': a platform tag looks like freebsd_15_1_release_amd64: letters, digits and underscores"
+            ),
         ),
     ],
 )
@@ -178,7 +182,7 @@ def test_all_problems_are_reported_in_one_go_by_line(tmp_path: Path) -> None:
 
 def test_a_target_that_is_not_this_machine_says_its_platform(tmp_path: Path) -> None:
     assert problems(tmp_path, "targets:\n  t: {instance: a/1}\npackages: {x: [latest]}\n") == [
-        f"m.yml:2: targets.t: the key '{key}' is missing: only a target whose instance is local can leave it to the machine"
+        f"m.yml:2: targets.t: the key '{key}' is missing: only a target whose instance is local may leave it out"
         for key in ("arch", "platform_tag", "python")
     ]
 
@@ -217,9 +221,7 @@ packages:
 
 def test_a_target_without_platform_tag_is_this_machine(tmp_path: Path) -> None:
     matrix = load(write(tmp_path, f"{COMPACT}  x: [latest]\n"))
-    assert matrix.targets["host"] == LocalTarget(
-        name="host", instance="local", arch=None, platforms=None, pythons=None
-    )
+    assert matrix.targets["host"] == LocalTarget(name="host", instance="local", arch=None, platforms=None, pythons=None)
     host = [each for each in wanted(matrix, MACHINE) if each.target.name == "host"]
     assert [each.python.tag for each in host] == ["cp311", "cp313"]
     assert host[0].target.platforms == ("linux_x86_64",)

@@ -186,7 +186,7 @@ def matches(patterns: tuple[str, ...], name: str) -> bool:
 
 
 def wanted(matrix: Matrix, machine: Machine | None) -> tuple[Wanted, ...]:
-    """Return every wheel that the matrix asks for, in its order; ``machine`` stands in where a target is this machine."""
+    """Return every wheel that the matrix asks for, in its order; ``machine`` is what a local target leaves open."""
     return tuple(
         Wanted(
             package=package.name,
@@ -280,4 +280,3 @@ def _plain(value: object) -> object:
     if hasattr(value, "items"):
         return {key: _plain(item) for key, item in sorted(value.items())}
     return value
-

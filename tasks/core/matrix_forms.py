@@ -130,7 +130,7 @@ def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) 
         )
     for key in ("arch", "platform_tag", "python"):
         if getattr(raw, key) is None:
-            found.report(f"the key '{key}' is missing: only a target whose instance is local can leave it to the machine")
+            found.report(f"the key '{key}' is missing: only a target whose instance is local may leave it out")
     return Target(
         name=name,
         instance=raw.instance,
@@ -141,7 +141,7 @@ def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) 
 
 
 def _worker(found: At[RawTarget] | At[FlatWheel], instance: str, instances: Mapping[str, Instance]) -> str:
-    """Return the kind of worker; an instance that is not declared is a ``core-ci`` one, which has a slash in its name."""
+    """Return the kind of worker; an instance that is not declared is a ``core-ci`` one, whose name has a slash."""
     if instance in instances:
         return instances[instance].worker
     if "/" not in instance:
@@ -235,7 +235,7 @@ def _report_same_names(raw: RawMatrix) -> None:
         spellings[canonicalize_name(name)].append(name)
     for names in spellings.values():
         for again in names[1:]:
-            raw.packages[again].report(f"the package is there already, as {names[0]}: names are compared as PEP 503 says")
+            raw.packages[again].report(f"the package is there already, as {names[0]} (PEP 503)")
 
 
 def _listed(names: Mapping[str, object]) -> str:

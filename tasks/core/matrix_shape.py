@@ -158,14 +158,14 @@ SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-
 
 RULE_FIELDS = {
     "constraints": Field(ListOf(REQUIREMENT, "a list of requirements"), "constraints on what the build may install"),
-    "build_requires": Field(ListOf(REQUIREMENT, "a list of requirements"), "requirements that the sdist forgot to name"),
+    "build_requires": Field(ListOf(REQUIREMENT, "a list of requirements"), "requirements that the sdist does not name"),
     "env": Field(MappingOf(ANY_TEXT, VARIABLE, "a mapping of environment variables"), "the build's environment"),
     "config_settings": Field(
         MappingOf(ListOf(ANY_TEXT, "text or a list of texts", or_one=True), ANY_TEXT, "a mapping of config settings"),
         "config settings for the build backend (PEP 517); {python_tag} is replaced",
     ),
-    "system_packages": Field(ListOf(SYSTEM_PACKAGE, "a list of system packages"), "what the host's package manager installs"),
-    "patches": Field(ListOf(PATH, "a list of paths"), "patches to the sdist, applied in order; paths relative to this file"),
+    "system_packages": Field(ListOf(SYSTEM_PACKAGE, "a list of system packages"), "what the package manager installs"),
+    "patches": Field(ListOf(PATH, "a list of paths"), "patches to the sdist, in order; relative to this file"),
     "native": Field(Boolean(), "whether the wheel holds machine code; asked of the sdist where it is not said"),
     "network": Field(Boolean(), "whether the build may use the network"),
     "revision": Field(Integer("a whole number"), "the wheel's build tag: the only way to replace a published wheel"),
@@ -288,7 +288,7 @@ MATRIX = Record(
         "index": Field(ANY_TEXT, "the team's index: a directory, or s3://bucket/prefix"),
         "public_index": Field(ANY_TEXT, "the index that sdists and releases come from, where it is not pip's"),
         "instances": Field(MappingOf(INSTANCE, INSTANCE_NAME, "a mapping of instances"), "how to get hold of workers"),
-        "targets": Field(MappingOf(Located(TARGET), TARGET_NAME, "a mapping of targets"), "platforms to have wheels for"),
+        "targets": Field(MappingOf(Located(TARGET), TARGET_NAME, "a mapping of targets"), "the platforms"),
         "packages": Field(
             MappingOf(
                 Located(

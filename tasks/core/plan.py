@@ -27,7 +27,7 @@ class Skipped:
     target: str
     python: str
     state: str
-    """``present`` (our index has it), ``upstream`` (the public index has it) or ``same`` (another entry is the same)."""
+    """``present`` (our index has it), ``upstream`` (the public index has it) or ``same`` (as another entry)."""
     reason: str
 
 

@@ -173,9 +173,7 @@ def _on_page(wanted: Wanted, version: Version, page: ProjectPage | None, *, nati
     return None
 
 
-def _presence(
-    wanted: Wanted, release: Release, known: Knowledge, page: ProjectPage | None, filename: str
-) -> str:
+def _presence(wanted: Wanted, release: Release, known: Knowledge, page: ProjectPage | None, filename: str) -> str:
     file = page.file(filename) if page else None
     if file is not None and file.recipe is not None:
         try:
@@ -240,7 +238,8 @@ def _sdist(wanted: Wanted, release: Release, named: str) -> Sdist:
     if release.sdist is None:
         raise Unplannable(f"{named} has no sdist on the public index; pin one with `sdist: URL#sha256=…`")
     if release.sdist.sha256 is None:
-        raise Unplannable(f"the public index gives no sha256 for {release.sdist.filename}; pin it with `sdist: URL#sha256=…`")
+        filename = release.sdist.filename
+        raise Unplannable(f"the public index gives no sha256 for {filename}; pin it with `sdist: URL#sha256=…`")
     return Sdist(
         filename=release.sdist.filename,
         url=release.sdist.url,
@@ -255,7 +254,8 @@ def _unique(action: Action, wanted: Wanted, planned: Mapping[ExpectedWheel, tupl
         return action
     other, first = planned[action.wheel]
     if other.key != action.key:
-        raise Unplannable(f"{action.wheel.filename} is planned already, for {first.text} on {first.target.name}, otherwise built")
+        name = action.wheel.filename
+        raise Unplannable(f"{name} is planned already, for {first.text} on {first.target.name}, otherwise built")
     return _skipped(wanted, action.version, "same", f"the same wheel as {first.text} on {first.target.name}")
 
 

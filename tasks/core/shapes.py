@@ -1,12 +1,11 @@
 """What a node of a configuration file may look like: one definition that reads it and describes it as JSON Schema.
 
-A shape's ``read`` notes every problem below its node and then raises :class:`Unreadable` once, so that all the errors of
-a file are reported in one go. Its ``schema`` is JSON Schema 2020-12.
+A shape's ``read`` notes every problem below its node and then raises :class:`Unreadable` once, so that all errors of a
+file are reported in one go. Its ``schema`` is JSON Schema 2020-12.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -15,7 +14,7 @@ from tasks.core import document
 from tasks.core.document import Listing, Node, Place, Scalar, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -38,7 +37,7 @@ class Shape(Protocol[T_co]):
 
 
 def refuse(node: Node, place: Place, expected: str) -> Unreadable:
-    """Note that something else was expected; for ``raise refuse(…)``."""
+    """Note that something else was expected, and return what to raise."""
     place.report(node, f"expected {expected}, found {describe(node)}")
     return Unreadable()
 

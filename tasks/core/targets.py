@@ -69,7 +69,7 @@ class Target:
     """Platform tags, lower case; several make a compressed tag set."""
     pythons: tuple[PythonTag, ...]
     accepts: tuple[str, ...] = ()
-    """Platform tags that install here besides those that follow from ``platforms``: for ``host``, what its libc takes."""
+    """Platform tags that install here besides those of ``platforms``: for this machine, what its libc takes."""
 
     def install_tags(self, python: PythonTag) -> frozenset[Tag]:
         """Return every tag of a wheel that an installer takes on this target with this interpreter."""

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from tasks.core.index import IndexFile, ProjectPage
 from tasks.core.matrix import ConditionalRules, Entry, Instance, Matrix, Package, PinnedSdist, Rules, digest, wanted
-from tasks.core.plan import Plan
 from tasks.core.planning import Knowledge, make_plan, questions
-from tasks.core.releases import Project, ProjectFile, identify
+from tasks.core.releases import Project, ProjectFile, identify, parse_requires_python
 from tasks.core.targets import PythonTag, Target
+
+if TYPE_CHECKING:
+    from tasks.core.plan import Plan
 
 FREEBSD = "freebsd_15_1_release_amd64"
 DIGEST = "0" * 64
@@ -22,8 +26,6 @@ def target(*platforms: str, python: str = "cp312", name: str = "t") -> Target:
 
 
 def project(*filenames: str, name: str = "x", yanked: str = "", requires: str | None = None) -> Project:
-    from tasks.core.releases import parse_requires_python
-
     files = []
     for filename in filenames:
         found = identify(canonicalize_name(name), filename)
@@ -157,9 +159,7 @@ def plan_of(*entries: Entry, targets: dict[str, Target] | None = None, known: Kn
 def test_latest_that_is_also_pinned_is_one_action() -> None:
     plan = plan_of(Entry(text="latest", target="t"), Entry(text="2.0", target="t"))
     assert [action.wheel.filename for action in plan.actions] == [f"x-2.0-cp312-cp312-{FREEBSD}.whl"]
-    assert [(skipped.state, skipped.reason) for skipped in plan.skipped] == [
-        ("same", "the same wheel as latest on t")
-    ]
+    assert [(skipped.state, skipped.reason) for skipped in plan.skipped] == [("same", "the same wheel as latest on t")]
 
 
 def test_two_recipes_for_one_wheel_are_an_error() -> None:
@@ -210,8 +210,6 @@ def test_a_pinned_sdist_is_built_without_asking() -> None:
 
 
 def test_rules_apply_in_order_by_version_and_override_key_by_key() -> None:
-    from packaging.specifiers import SpecifierSet
-
     rules = (
         ConditionalRules(rules=Rules(env={"CFLAGS": "-I/a", "MAKE": "gmake"}, system_packages=("a",))),
         ConditionalRules(rules=Rules(env={"CFLAGS": "-I/b"}), when=SpecifierSet(">=2")),

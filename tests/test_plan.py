@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tasks import plan
+from tasks.core.index import IndexFile, ListedProject, ProjectList, ProjectPage
+from tasks.core.plan import Plan
+
+ROOT = Path(__file__).parent.parent
+FREEBSD = "freebsd_15_1_release_amd64"
+DIGEST = "5" * 64
+TARGETS = f"""\
+public_index: PUBLIC
+targets:
+  freebsd: {{instance: freebsd/15.1, arch: x86_64, platform_tag: {FREEBSD}, python: [cp312]}}
+packages:
+"""
+
+
+class Here:
+    """A folder with a matrix, a public index of HTML pages and an index of our own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.public = folder / "public"
+        self.public.mkdir()
+        self.matrix = folder / "wheel_matrix.yml"
+        self.plan = folder / "build" / "plan.json"
+
+    def serve(self, project: str, *files: str) -> None:
+        """Put a project on the public index."""
+        links = "".join(f'<a href="../files/{file}#sha256={DIGEST}">{file}</a>\n' for file in files)
+        (self.public / project).mkdir()
+        (self.public / project / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
+
+    def publish(self, project: str, *files: str) -> None:
+        """Put a project on our own index."""
+        simple = self.folder / "dist/index/simple"
+        name = canonicalize_name(project)
+        page = ProjectPage(name=name, serial=1, files=tuple(IndexFile(filename=file, sha256=DIGEST) for file in files))
+        (simple / name).mkdir(parents=True)
+        (simple / name / "index.json").write_bytes(page.to_json())
+        listed = ProjectList(serial=1, projects=(ListedProject(name=name, serial=1),))
+        (simple / "index.json").write_bytes(listed.to_json())
+
+    def ask(self, packages: str, text: str = TARGETS) -> None:
+        self.matrix.write_text(text.replace("PUBLIC", f"file://{self.public}") + packages)
+
+    def planned(self) -> list[str]:
+        made = Plan.from_json(self.plan.read_bytes(), "plan.json")
+        return [action.wheel.filename for action in made.actions]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    monkeypatch.chdir(tmp_path)
+    for variable in ("TF_BUILD", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "SPARE_TIRE_INDEX", "SPARE_TIRE_MATRIX"):
+        monkeypatch.delenv(variable, raising=False)
+    return Here(tmp_path)
+
+
+def test_what_is_missing_is_planned(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz", "x-1.1.tar.gz")
+    here.ask("  X: [latest]\n")
+    assert plan.main([]) == 0
+    assert here.planned() == [f"x-1.1-cp312-cp312-{FREEBSD}.whl"]
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[0] == "planning wheel_matrix.yml"
+    assert "1 wheel to build, 0 wheels needed no build; the plan is build/plan.json; next: nox -s build" in said.err
+
+
+def test_nothing_to_build_is_one_line(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.publish("x", f"x-1.0-cp312-cp312-{FREEBSD}.whl")
+    here.ask("  X: [latest]\n")
+    assert plan.main([]) == 0
+    assert here.planned() == []
+    assert capsys.readouterr().err.splitlines() == [
+        "planning wheel_matrix.yml",
+        "nothing to build, 1 wheel needed no build",
+    ]
+
+
+def test_an_error_of_one_package_leaves_the_rest_planned(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: [latest]\n  Missing: [latest]\n")
+    assert plan.main([]) == 1
+    assert here.planned() == [f"x-1.0-cp312-cp312-{FREEBSD}.whl"]
+    message = f"Missing latest: missing is not on the public index file://{here.public}/ (for freebsd cp312)"
+    assert f"error: {message}" in capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("files", "asked", "message"),
+    [
+        (("x-1.0.tar.gz",), "2.0", "X 2.0: X has no version 2.0 (newest: 1.0)"),
+        (("x-1.0-py3-none-any.whl",), "latest", "X latest: X 1.0 has no sdist on the public index; pin one"),
+    ],
+)
+def test_what_cannot_be_planned_says_why(
+    here: Here, capsys: pytest.CaptureFixture[str], files: tuple[str, ...], asked: str, message: str
+) -> None:
+    here.serve("x", *files)
+    here.ask(f"  X: {{versions: [{asked}], upstream: ignore}}\n")
+    assert plan.main([]) == 1
+    assert f"error: {message}" in capsys.readouterr().err
+
+
+def test_a_failed_plan_leaves_no_old_one_behind(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.plan.parent.mkdir()
+    here.plan.write_text("yesterday's")
+    here.ask("  X: [latst]\n")
+    assert plan.main([]) == 2
+    assert not here.plan.exists()
+    assert capsys.readouterr().err.splitlines() == [
+        "planning wheel_matrix.yml",
+        "error: wheel_matrix.yml:5: packages.X[0]: expected latest, a version or a specifier, found 'latst'",
+    ]
+
+
+def test_a_matrix_that_is_not_there_is_exit_2(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan.main(["--matrix", "none.yml"]) == 2
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "error: none.yml: there is no such file; name one with --matrix"
+    ]
+    assert here.folder.exists()
+
+
+def test_a_public_index_that_is_not_reachable_is_exit_3(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.ask("  X: [latest]\n", TARGETS.replace("PUBLIC", "PUBLIC/nowhere/"))
+    assert plan.main([]) == 3
+    assert "nowhere/ is no directory; the index is named by public_index in the matrix" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", ["dist/index", "dist/index/simple"])
+def test_our_own_index_cannot_be_the_public_one(here: Here, capsys: pytest.CaptureFixture[str], own: str) -> None:
+    here.ask("  X: [latest]\n", TARGETS.replace("PUBLIC", f"file://{here.folder}/{own}"))
+    assert plan.main([]) == 2
+    assert "which is our own index dist/index: 'latest' would be circular" in capsys.readouterr().err
+
+
+def test_pips_environment_names_the_public_index(
+    here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", f"file://{here.public}")
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: [latest]\n", TARGETS.replace("public_index: PUBLIC\n", ""))
+    assert plan.main(["--quiet"]) == 0
+    assert here.planned() == [f"x-1.0-cp312-cp312-{FREEBSD}.whl"]
+    assert capsys.readouterr().err == ""
+
+
+def test_json_is_the_plan_on_standard_output(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: [latest]\n")
+    assert plan.main(["--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(here.plan.read_bytes())
+
+
+def test_equal_input_gives_equal_bytes(here: Here) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: [latest]\n")
+    assert plan.main(["--plan", "a.json"]) == plan.main(["--plan", "b.json"]) == 0
+    assert (here.folder / "a.json").read_bytes() == (here.folder / "b.json").read_bytes()
+
+
+def test_the_index_is_the_options_then_the_environments_then_the_matrixs(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.publish("x", f"x-1.0-cp312-cp312-{FREEBSD}.whl")
+    here.ask("  X: [latest]\n", "index: dist/index\n" + TARGETS)
+    assert plan.main([]) == 0
+    assert here.planned() == []
+    monkeypatch.setenv("SPARE_TIRE_INDEX", "empty")
+    assert plan.main([]) == 0
+    assert len(here.planned()) == 1
+    assert plan.main(["--index", "dist/index"]) == 0
+    assert here.planned() == []
+
+
+def test_an_index_in_a_matrix_is_relative_to_the_matrix(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.publish("x", f"x-1.0-cp312-cp312-{FREEBSD}.whl")
+    here.ask("  X: [latest]\n", "index: dist/index\n" + TARGETS)
+    (here.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(here.folder / "elsewhere")
+    assert plan.main(["--matrix", "../wheel_matrix.yml", "--plan", str(here.plan)]) == 0
+    assert here.planned() == []
+
+
+def test_an_index_of_an_unknown_kind_is_exit_2(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.ask("  X: [latest]\n")
+    assert plan.main(["--index", "gopher://x"]) == 2
+    assert "error: the index is 'gopher://x', expected a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("narrow", "built"),
+    [
+        (["--package", "Y"], [f"y-1.0-cp312-cp312-{FREEBSD}.whl"]),
+        (
+            ["--package", "x", "--package", "y"],
+            [f"x-1.0-cp312-cp312-{FREEBSD}.whl", f"y-1.0-cp312-cp312-{FREEBSD}.whl"],
+        ),
+        (["--target", "free*", "--package", "x"], [f"x-1.0-cp312-cp312-{FREEBSD}.whl"]),
+        (["--instance", "freebsd/15.1", "--package", "x"], [f"x-1.0-cp312-cp312-{FREEBSD}.whl"]),
+    ],
+)
+def test_a_plan_can_be_narrowed(here: Here, narrow: list[str], built: list[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.serve("y", "y-1.0.tar.gz")
+    here.ask("  x: [latest]\n  y: [latest]\n")
+    assert plan.main(narrow) == 0
+    assert here.planned() == built
+
+
+def test_narrowing_to_what_the_matrix_does_not_have_is_exit_2(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.ask("  x: [latest]\n")
+    assert plan.main(["--package", "z"]) == 2
+    assert "error: --package z: wheel_matrix.yml has nothing of that name" in capsys.readouterr().err
+
+
+def test_explain_says_why(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz", f"x-1.0-cp312-abi3-{FREEBSD}.whl")
+    here.ask("  x: [latest]\n")
+    assert plan.main(["--explain", "x"]) == 0
+    said = capsys.readouterr().out
+    assert said == f"freebsd cp312 x 1.0: on the public index: x-1.0-cp312-abi3-{FREEBSD}.whl\n"
+
+
+def test_azure_gets_two_variables_and_nothing_else_on_standard_output(
+    here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TF_BUILD", "True")
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: [latest]\n")
+    assert plan.main([]) == 0
+    matrix, has_jobs = capsys.readouterr().out.splitlines()
+    prefix = "##vso[task.setvariable variable=matrix;isOutput=true]"
+    assert matrix.startswith(prefix)
+    node = json.loads(matrix.removeprefix(prefix))[f"wheel_{FREEBSD}"]
+    assert {key: node[key] for key in ("instance", "arch", "python", "pythons")} == {
+        "instance": "freebsd/15.1",
+        "arch": "x86_64",
+        "python": "3.12",
+        "pythons": "",
+    }
+    assert [package["name"] for package in json.loads(node["job_data"])["packages"]] == ["X"]
+    assert has_jobs == "##vso[task.setvariable variable=matrix_has_jobs;isOutput=true]true"
+
+
+def test_azure_is_not_told_of_jobs_when_there_are_none(
+    here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TF_BUILD", "True")
+    here.serve("x", "x-1.0.tar.gz")
+    here.publish("x", f"x-1.0-cp312-cp312-{FREEBSD}.whl")
+    here.ask("  X: [latest]\n")
+    assert plan.main([]) == 0
+    assert capsys.readouterr().out == "##vso[task.setvariable variable=matrix;isOutput=true]{}\n"
+
+
+def test_azures_lines_do_not_mix_with_json(
+    here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TF_BUILD", "True")
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: [latest]\n")
+    assert plan.main(["--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["format"] == "spare-tire/plan"
+    assert "##vso[task.setvariable variable=matrix_has_jobs;isOutput=true]true" in said.err.splitlines()
+
+
+def test_github_gets_outputs_and_a_summary(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(here.folder / "output"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(here.folder / "summary"))
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: [latest]\n")
+    assert plan.main([]) == 0
+    outputs = dict(line.split("=", 1) for line in (here.folder / "output").read_text().splitlines())
+    assert [node["name"] for node in json.loads(outputs["matrix"])["include"]] == [f"wheel_{FREEBSD}"]
+    assert outputs["matrix_has_jobs"] == "true"
+    assert "| freebsd | 1: X 1.0 cp312 |  |  |  |  |" in (here.folder / "summary").read_text()
+
+
+def test_the_expanded_matrix_gives_the_same_plan(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz", "x-2.0.tar.gz", "x-2.0-py3-none-any.whl")
+    rules = "build: [{when: '<2', env: {A: '1'}}, {on: 'host', env: {B: '2'}}]"
+    here.ask(
+        f"  X: {{versions: [latest, '1.0'], {rules}, check: {{import: [x]}}}}\n",
+        TARGETS.replace("targets:\n", "instances: {local: {worker: local}}\ntargets:\n  host: {instance: local}\n"),
+    )
+    assert plan.main([]) == 0
+    compact = here.plan.read_bytes()
+    capsys.readouterr()
+    assert plan.main(["--expand"]) == 0
+    here.matrix.write_text(capsys.readouterr().out)
+    assert plan.main([]) == 0
+    assert here.plan.read_bytes() == compact
+    assert {action["target"] for action in json.loads(compact)["actions"]} == {"host", "freebsd"}
+
+
+def test_expand_leaves_the_plan_alone_and_lists_every_freebsd_wheel(
+    here: Here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.plan.parent.mkdir()
+    here.plan.write_text("there")
+    assert plan.main(["--expand", "--json", "--matrix", str(ROOT / "wheel_matrix.yml")]) == 0
+    flat = json.loads(capsys.readouterr().out)
+    wheels = [
+        (package, version, wheel["platform_tag"], python["tag"])
+        for package, asked in flat["packages"].items()
+        for version, listed in asked["versions"].items()
+        for wheel in listed["wheels"]
+        for python in wheel["python"]
+    ]
+    assert len([wheel for wheel in wheels if "freebsd" in wheel[2]]) == 108
+    assert here.plan.read_text() == "there"
+
+
+def test_a_patch_that_is_not_there_is_exit_2(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask("  X: {versions: [latest], build: {patches: [none.patch]}}\n")
+    assert plan.main([]) == 2
+    assert "the patch none.patch cannot be read: No such file or directory" in capsys.readouterr().err
+
+
+def test_help_is_exit_0_and_a_bad_option_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert plan.main(["--help"]) == 0
+    assert "--explain PACKAGE" in capsys.readouterr().out
+    assert plan.main(["--plam"]) == 2
+
+
+def test_an_interrupted_plan_is_exit_130(here: Here) -> None:
+    os.mkfifo(here.folder / "slow.yml")  # reading it waits for ever
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tasks.plan", "--matrix", str(here.folder / "slow.yml")],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("planning ")
+    time.sleep(0.2)
+    process.send_signal(2)
+    assert process.communicate(timeout=10)[1] == "error: interrupted; run the same command again to go on\n"
+    assert process.returncode == 130
