@@ -48,10 +48,12 @@ class Console:
             self.rich.print(message, markup=False, style="dim")
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Show rows under headings; cells wrap, so that a narrow terminal loses nothing."""
+        """Show rows under headings; cells wrap but for the first, so that a narrow terminal loses nothing."""
         if self.quiet:
             return
-        made = Table(*headings, box=SIMPLE_HEAD, pad_edge=False)
+        made = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for place, heading in enumerate(headings):
+            made.add_column(heading, overflow="fold", no_wrap=place == 0)
         for row in rows:
             made.add_row(*(escape(cell) for cell in row))
         self.rich.print(made, soft_wrap=False)

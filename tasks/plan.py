@@ -27,7 +27,7 @@ from tasks.stores import open_store
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -110,7 +110,7 @@ def _pages(store: Store, names: Iterable[NormalizedName]) -> Mapping[NormalizedN
 
 
 def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:
-    tests = {
+    tests: dict[str, Callable[[Wanted, str], bool]] = {
         "package": lambda each, name: each.name == canonicalize_name(name),
         "target": lambda each, pattern: fnmatchcase(each.target.name, pattern),
         "instance": lambda each, name: each.target.instance == name,

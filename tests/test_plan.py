@@ -291,7 +291,7 @@ def test_github_gets_outputs_and_a_summary(here: Here, monkeypatch: pytest.Monke
     outputs = dict(line.split("=", 1) for line in (here.folder / "output").read_text().splitlines())
     assert [node["name"] for node in json.loads(outputs["matrix"])["include"]] == [f"wheel_{FREEBSD}"]
     assert outputs["matrix_has_jobs"] == "true"
-    assert "| freebsd | 1: X 1.0 cp312 |  |  |  |  |" in (here.folder / "summary").read_text()
+    assert "| freebsd |  |  |  |  | 1: X 1.0 |" in (here.folder / "summary").read_text()
 
 
 def test_the_expanded_matrix_gives_the_same_plan(here: Here, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,30 +10,42 @@ from packaging.utils import canonicalize_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from packaging.version import Version
+
+    from tasks.core.actions import Action
     from tasks.core.plan import Plan
 
-HEADINGS = ("target", "to build", "on the index", "upstream", "the same", "in error")
+HEADINGS = ("target", "there", "upstream", "same", "error", "to build")
 
 
 def rows(plan: Plan) -> list[tuple[str, ...]]:
     """Return a row of :data:`HEADINGS` for each target, sorted: what is to be built by name, the rest counted."""
-    to_build: dict[str, list[str]] = defaultdict(list)
-    for action in plan.actions:
-        to_build[action.target].append(f"{action.package} {action.version} {action.python.tag}")
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for skipped in plan.skipped:
         counts[skipped.target, skipped.state] += 1
     for error in plan.errors:
         counts[error.target, "error"] += 1
-    targets = sorted({*to_build, *(target for target, _ in counts)})
+    to_build: dict[str, list[Action]] = defaultdict(list)
+    for action in plan.actions:
+        to_build[action.target].append(action)
     return [
         (
             target,
-            f"{len(to_build[target])}: {', '.join(to_build[target])}" if to_build[target] else "",
             *(str(counts.get((target, state), "")) for state in ("present", "upstream", "same", "error")),
+            f"{len(to_build[target])}: {_named(to_build[target])}" if target in to_build else "",
         )
-        for target in targets
+        for target in sorted({*to_build, *(target for target, _ in counts)})
     ]
+
+
+def _named(actions: list[Action]) -> str:
+    """Name each package once, its versions after it, and the interpreters where there are several."""
+    versions: dict[str, dict[Version, None]] = defaultdict(dict)
+    for action in actions:
+        versions[action.package][action.version] = None
+    named = ", ".join(" ".join([package, *map(str, versions[package])]) for package in versions)
+    pythons = list(dict.fromkeys(python.tag for python in sorted({action.python for action in actions})))
+    return named if len(pythons) == 1 else f"{named} ({' '.join(pythons)})"
 
 
 def error_lines(plan: Plan) -> list[str]:

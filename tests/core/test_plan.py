@@ -139,10 +139,16 @@ def test_job_data_that_would_outgrow_a_variable_names_the_plan_instead() -> None
 
 def test_the_table_names_what_is_built_and_counts_the_rest() -> None:
     assert rows(plan(action())) == [
-        ("a", "", "1", "", "", "1"),
-        ("b", "", "", "", "", "1"),
-        ("freebsd", "1: PyYAML 6.0.3 cp314", "", "", "", ""),
+        ("a", "1", "", "", "1", ""),
+        ("b", "", "", "", "1", ""),
+        ("freebsd", "", "", "", "", "1: PyYAML 6.0.3"),
     ]
+
+
+def test_the_table_names_the_interpreters_where_there_are_several() -> None:
+    assert rows(plan(action(python="cp39"), action(), action("A", python="cp39")))[2][-1] == (
+        "3: PyYAML 6.0.3, A 6.0.3 (cp39 cp314)"
+    )
 
 
 def test_an_error_of_several_targets_is_one_line() -> None:
@@ -162,4 +168,4 @@ def test_explain_says_for_each_target_why() -> None:
 
 
 def test_the_job_summary_is_a_markdown_table() -> None:
-    assert "| freebsd | 1: PyYAML 6.0.3 cp314 |  |  |  |  |" in markdown(plan(action())).splitlines()
+    assert "| freebsd |  |  |  |  | 1: PyYAML 6.0.3 |" in markdown(plan(action())).splitlines()
