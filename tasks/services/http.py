@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 
     from tasks.services.pip_config import PipSettings
 
-THREADS = 8
-"""Requests at the same time, all to one server."""
-
+_CONNECTIONS = 16  # kept open for the threads that share a client
 _CHUNK = 64 * 1024
 _TRANSIENT = frozenset({429, 500, 502, 503, 504})
 _USER_AGENT = f"spare-tire {requests.utils.default_user_agent()}"
@@ -112,7 +110,7 @@ class Http:
         self._session.headers["User-Agent"] = _USER_AGENT
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=THREADS))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
 
     def __enter__(self) -> Self:
         return self

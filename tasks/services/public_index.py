@@ -23,7 +23,6 @@ from packaging.utils import canonicalize_name
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.simple_page import ACCEPT, NotAPage, read_page
-from tasks.services.http import THREADS, Http, Patience, Reply, Unanswered, status_line
 from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
 from tasks.services.pip_config import PipSettings, read_pip_settings
 
@@ -33,6 +32,10 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from tasks.core.releases import Project
+    from tasks.services.http import Http, Patience, Reply
+
+THREADS = 8
+"""Requests at the same time, all to one server."""
 
 
 _DEFAULT = "PYPI_SIMPLE_ENDPOINT"
@@ -51,6 +54,8 @@ class _Page:
     """One answer: its status, and what comes with a whole page."""
 
     status: int
+    line: str = ""
+    """The status for messages: ``403 Forbidden``."""
     body: bytes = b""
     content_type: str = "text/html"
     etag: str = ""
@@ -85,7 +90,9 @@ class PublicIndex:
 
     @cached_property
     def http(self) -> Http:
-        """The client that has the index's credentials, for downloads too."""
+        """The client that has the index's credentials; made when the first question is asked."""
+        from tasks.services.http import Http  # noqa: PLC0415 - heavy, and a plan may have nothing to ask
+
         return Http(self._full, settings=self._settings, patience=self._patience)
 
     def __enter__(self) -> Self:
@@ -105,12 +112,13 @@ class PublicIndex:
         if not wanted:
             return {}
         broken = threading.Event()
+        client = None if self.url.startswith("file:") else self.http
 
         def ask(name: NormalizedName) -> Project | NoSuchProject | ServiceFailed | None:
             if broken.is_set():
                 return None  # the server is failing: further time-outs would tell nothing new
             try:
-                return self._project(name)
+                return self._project(name, client)
             except ServiceFailed as failure:
                 broken.set()
                 return failure
@@ -119,7 +127,8 @@ class PublicIndex:
         try:
             answers = dict(zip(wanted, executor.map(ask, wanted), strict=True))
         except BaseException:
-            self.http.close()
+            if client:
+                client.close()
             raise
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -128,17 +137,17 @@ class PublicIndex:
                 raise answer
         return {name: answer for name, answer in answers.items() if not isinstance(answer, (ServiceFailed, type(None)))}
 
-    def _project(self, name: NormalizedName) -> Project | NoSuchProject:
+    def _project(self, name: NormalizedName, client: Http | None) -> Project | NoSuchProject:
         url = f"{self.url}{name}/"
         path = self._cache / f"{name}.json"
         cached = read_page_cache(path)
-        page = self._read(url) if self.url.startswith("file:") else self._request(url, cached)
+        page = self._request(client, url, cached) if client else self._read(url)
         if page.status == HTTPStatus.NOT_FOUND:
             return NoSuchProject(name=name, message=f"{name} is not on the public index {self.url}")
         if page.status == HTTPStatus.NOT_MODIFIED and cached:
             return project_of(cached)
         if page.status != HTTPStatus.OK:
-            raise ServiceFailed(f"{url}: the server answers {status_line(page.status)}{self._advice(page.status)}")
+            raise ServiceFailed(f"{url}: the server answers {page.line}{self._advice(page.status)}")
         digest = hashlib.sha256(page.url.encode() + page.content_type.encode() + page.body).hexdigest()
         if cached and cached.digest == digest:
             return project_of(cached)
@@ -149,15 +158,15 @@ class PublicIndex:
         write_page(path, project, etag=page.etag, last_modified=page.last_modified, digest=digest)
         return project
 
-    def _request(self, url: str, cached: CachedPage | None) -> _Page:
+    def _request(self, client: Http, url: str, cached: CachedPage | None) -> _Page:
         headers = {"Accept": ACCEPT, "Cache-Control": "max-age=0"}
         if cached and cached.etag:
             headers["If-None-Match"] = cached.etag
         elif cached and cached.last_modified:
             headers["If-Modified-Since"] = cached.last_modified
         try:
-            return self.http.get(url, _receive, headers)
-        except Unanswered as failure:
+            return client.get(url, _receive, headers)
+        except ServiceFailed as failure:
             raise ServiceFailed(f"{failure}; the index is named by {self.named_by}") from failure
 
     def _read(self, url: str) -> _Page:
@@ -201,6 +210,7 @@ def _choose(declared: str | None, settings: PipSettings) -> tuple[str, str]:
 def _receive(reply: Reply) -> _Page:
     return _Page(
         status=reply.status,
+        line=reply.line,
         body=b"".join(reply.chunks()),
         content_type=reply.headers.get("Content-Type", ""),
         etag=reply.headers.get("ETag", ""),
