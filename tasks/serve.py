@@ -131,7 +131,7 @@ class Handler(BaseHTTPRequestHandler):
         if asked != wanted:  # PEP 503: names are normalised, and URLs end with a slash
             self._redirect(quote(wanted) + (f"?{query}" if query else ""))
             return
-        requested = parse_qs(query).get("format", [None])[0]
+        requested = parse_qs(query, keep_blank_values=True).get("format", [None])[0]
         chosen = negotiate(",".join(self.headers.get_all("Accept", [])), requested)
         if chosen is None:
             self._refuse(HTTPStatus.NOT_ACCEPTABLE, f"this page is served as {', '.join(OFFERED)}")

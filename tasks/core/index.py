@@ -15,6 +15,7 @@ from urllib.parse import quote
 from packaging.utils import InvalidSdistFilename, NormalizedName, canonicalize_name, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
 
+from tasks.core.errors import ServiceFailed
 from tasks.core.simple_json import At, canonical, parse
 from tasks.core.wheels import WheelName
 
@@ -119,8 +120,8 @@ class IndexFile:
         rest = dict(at.expect(value, dict, "an object"))
         filename = at.take(rest, "filename", str, "a string")
         hashes = dict(at.take(rest, "hashes", dict, "an object"))
-        sha256 = at.key("hashes").take(hashes, "sha256", str, "64 hex digits")
-        if not _SHA256.fullmatch(sha256):
+        sha256 = hashes.pop("sha256", None)
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             raise at.key("hashes").key("sha256").wrong(sha256, "64 hex digits")
         url = at.take(rest, "url", str, "a string")
         yanked = rest.pop("yanked", False)
@@ -159,18 +160,23 @@ class ProjectPage:
         at = At(where)
         rest = dict(at.expect(parse(data, at), dict, "an object"))
         meta = dict(at.take(rest, "meta", dict, "an object"))
-        files = at.take(rest, "files", list, "an array")
-        versions = at.take_optional(rest, "versions", list, "an array") or []
-        page = cls(
+        place = at.key("files")
+        files = [
+            IndexFile.from_dict(file, place.key(i)) for i, file in enumerate(at.take(rest, "files", list, "an array"))
+        ]
+        versions = at.take_optional(rest, "versions", list, "an array")
+        place = at.key("versions")
+        return cls(
             name=canonicalize_name(at.take(rest, "name", str, "a string")),
             serial=at.key("meta").take_optional(meta, "_last-serial", int, "a whole number") or 0,
-            versions=tuple(at.key("versions").key(i).expect(text, str, "a string") for i, text in enumerate(versions)),
-            files=tuple(IndexFile.from_dict(file, at.key("files").key(i)) for i, file in enumerate(files)),
+            versions=_versions(_versions_of(files))  # PEP 691 pages, before PEP 700
+            if versions is None
+            else tuple(place.key(i).expect(text, str, "a string") for i, text in enumerate(versions)),
+            files=tuple(files),
             api_version=_api_version(meta, at),
             meta_extra=meta,
             extra=rest,
         )
-        return replace(page, versions=_versions((*page.versions, *_versions_of(page.files)))) if files else page
 
     def to_json(self) -> bytes:
         """Return the page's bytes: equal pages give equal bytes."""
@@ -207,7 +213,9 @@ class ProjectPage:
         merged = tuple(known[name] for name in sorted(known))
         if merged == tuple(sorted(self.files, key=lambda file: file.filename)):
             return self
-        versions = _versions((*self.versions, *_versions_of(merged)))
+        present = {file.filename for file in self.files}
+        added = _versions_of(file for file in merged if file.filename not in present)
+        versions = _versions((*self.versions, *added)) if added else self.versions
         return replace(self, serial=self.serial + 1, files=merged, versions=versions)
 
 
@@ -278,7 +286,8 @@ class ProjectList:
 def _api_version(meta: dict[str, Any], at: At) -> str:
     version = at.key("meta").take(meta, "api-version", str, "a string")
     if version.split(".")[0] != "1":  # PEP 629: clients must fail on a major version that they do not know
-        raise at.key("meta").key("api-version").wrong(version, "version 1 of the Simple API")
+        found = f"{at.where}: meta.api-version is {version!r}, expected version 1 of the Simple API"
+        raise ServiceFailed(f"{found}; a newer spare-tire wrote the page: update this one")
     return version
 
 

@@ -47,12 +47,13 @@ class At:
         """Remove a key that must be there and return its value."""
         if key not in mapping:
             raise self.wrong(sorted(mapping), f"an object with the key {key}")
-        return self.key(key).expect(mapping.pop(key), kind, expected)
+        value = mapping.pop(key)
+        return value if type(value) is kind else self.key(key).expect(value, kind, expected)
 
     def take_optional(self, mapping: dict[str, Any], key: str, kind: type[T], expected: str) -> T | None:
         """Remove a key that may be missing, or null, and return its value."""
         value = mapping.pop(key, None)
-        return None if value is None else self.key(key).expect(value, kind, expected)
+        return value if value is None or type(value) is kind else self.key(key).expect(value, kind, expected)
 
 
 def parse(data: bytes, at: At) -> object:

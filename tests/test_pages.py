@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from urllib.parse import unquote
+
+from packaging.utils import canonicalize_name
+
+from tasks.core.index import IndexFile, ListedProject, ProjectList, ProjectPage
+from tasks.pages import Pages
+
+DEMO = canonicalize_name("demo")
+
+
+class Links(HTMLParser):
+    """Collects each link's attributes, its text under the empty key; ``metas`` and ``other_tags`` besides."""
+
+    def __init__(self, document: bytes) -> None:
+        super().__init__()
+        self.links: list[dict[str, str | None]] = []
+        self.metas: dict[str, str | None] = {}
+        self.tags: list[str] = []
+        self.inside = False
+        self.feed(document.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        found = dict(attrs)
+        if tag == "a":
+            self.inside = True
+            self.links.append({**found, "": ""})
+        if tag == "meta" and (name := found.get("name") or found.get("http-equiv")):
+            self.metas[name] = found.get("content")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag != "a"
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.links[-1][""] = f"{self.links[-1]['']}{data}"
+
+
+def read_page(document: bytes) -> list[IndexFile]:
+    """Read a PEP 503 page as an installer does."""
+    files = []
+    for link in Links(document).links:
+        url, _, fragment = (link["href"] or "").partition("#")
+        assert unquote(url) == f"../../packages/{link['']}"
+        metadata = link.get("data-core-metadata")
+        assert link.get("data-dist-info-metadata") == metadata
+        files.append(
+            IndexFile(
+                filename=link[""] or "",
+                sha256=fragment.removeprefix("sha256="),
+                requires_python=link.get("data-requires-python"),
+                core_metadata=metadata.removeprefix("sha256=") if metadata else None,
+                yanked=link.get("data-yanked"),
+            )
+        )
+    return files
+
+
+NASTY = '<script>alert("1")</script>&\''
+PAGE = ProjectPage(name=DEMO).merged([
+    IndexFile(filename="demo-1.0-py3-none-any.whl", sha256="a" * 64, requires_python=">=3.9,<4", core_metadata="b" * 64),
+    IndexFile(filename="demo-1.1+cu1-py3-none-any.whl", sha256="c" * 64, yanked=""),
+    IndexFile(filename="demo-1.2-py3-none-any.whl", sha256="d" * 64, yanked=NASTY, requires_python=NASTY),
+])
+
+
+def test_html_and_json_of_a_page_say_the_same() -> None:
+    state = ProjectPage.from_json(PAGE.to_json(), "page")
+
+    assert read_page(Pages().project(PAGE)) == list(state.files)
+
+
+def test_a_page_names_its_version_and_ends_with_its_serial() -> None:
+    document = Pages().project(PAGE)
+
+    assert Links(document).metas["pypi:repository-version"] == "1.1"
+    assert document.endswith(b"</html>\n<!--SERIAL 1-->\n")
+
+
+def test_nothing_in_a_page_becomes_markup() -> None:
+    assert b"<script" not in Pages().project(PAGE)
+    nasty = ProjectList(projects=(ListedProject(name=canonicalize_name(NASTY), newest=NASTY),))
+    assert b"<script" not in Pages().projects(nasty)
+    assert "script" not in Links(Pages().home(nasty)).tags
+
+
+def test_the_list_links_to_each_project() -> None:
+    listed = ProjectList().merged([PAGE, ProjectPage(name=canonicalize_name("Other.One"), serial=1)])
+
+    links = Links(Pages().projects(listed)).links
+    assert links == [{"href": "demo/", "": "demo"}, {"href": "other-one/", "": "other-one"}]
+
+
+def test_the_home_page_shows_each_project_with_its_newest_version() -> None:
+    document = Pages().home(ProjectList().merged([PAGE]))
+
+    assert {"href": "simple/demo/index.html", "": "demo"} in Links(document).links
+    assert b"<td>1.2</td>" in document
+
+
+def test_the_home_page_of_an_empty_index_says_so() -> None:
+    assert b"Nothing is published yet." in Pages().home(ProjectList())
+
+
+def test_the_home_page_allows_itself_nothing_but_its_own_style() -> None:
+    policy = Links(Pages().home(ProjectList())).metas["Content-Security-Policy"]
+
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+def test_equal_states_give_equal_bytes_and_another_serial_other_ones() -> None:
+    listed = ProjectList(serial=1)
+
+    assert Pages().home(listed) == Pages().home(ProjectList(serial=1))
+    assert Pages().home(listed) != Pages().home(ProjectList(serial=2))
+    assert Pages().projects(listed) != Pages().projects(ProjectList(serial=2))
