@@ -1,0 +1,252 @@
+"""The stage ``build``: makes the planned wheels out of sdists, on workers, and checks each before it is kept."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tasks import console, options
+from tasks.core import records
+from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core.plan import Plan
+from tasks.core.records import ActionOutcome
+from tasks.core.selection import JobData, Wish, select
+from tasks.distdir import DistDir
+from tasks.progress import display, show_summary
+from tasks.services.pip_config import read_pip_settings
+from tasks.services.sources import fetch_sources
+from tasks.workers import open_worker
+from tasks.workers.visits import Means, Visit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tasks.console import Console
+    from tasks.core.actions import Action
+    from tasks.core.selection import Place, Visits
+    from tasks.services.pip_config import PipSettings
+    from tasks.services.sources import Sources
+    from tasks.workers import Worker
+
+    Clock = Callable[[], datetime]
+
+CACHE = Path(".cache", "sdists")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stage; return its exit code."""
+    parser = console.parser("build", "Build the planned wheels, check them, and keep them in dist/.")
+    parser.add_argument(
+        "instance",
+        nargs="?",
+        metavar="INSTANCE",
+        help="build what the plan places on this instance: local, freebsd/15.1 or freebsd/15.1,arch=aarch64 "
+        "(default: what this machine builds)",
+    )
+    options.add_plan(parser)
+    options.add_dist(parser)
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_positive,
+        default=_processors(),
+        help="builds side by side (default: the processors)",
+    )
+    return console.run(parser, argv, _stage)
+
+
+def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
+    plan = _read_plan(chosen.plan)
+    wish = Wish.parse(chosen.instance) if chosen.instance else None
+    job_data = JobData.parse(os.environ["JOB_DATA"]) if os.environ.get("JOB_DATA") else None
+    visits = select(plan, str(chosen.plan), wish, job_data)
+    workers = {place: open_worker(plan.instances[place[0]]) for place in visits}
+    dist = DistDir(chosen.dist)
+    try:
+        outcomes = _kept(dist, visits)
+        if todo := _without(visits, outcomes):
+            with _terminable():
+                outcomes += _Run(terminal, dist, chosen.jobs).visit_all(todo, workers, outcomes)
+        else:
+            terminal.info(
+                f"nothing to build: {len(outcomes)} wheels of the plan are there already" if outcomes else NOTHING
+            )
+    except OSError as error:
+        where = error.filename or chosen.dist
+        raise ServiceFailed(f"{where}: {error.strerror or error}; what was built is kept, a rerun goes on") from error
+    return _tell(outcomes, chosen, terminal)
+
+
+NOTHING = "nothing to build: the plan has no actions for this"
+
+
+def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: Console) -> int:
+    outcomes.sort(key=lambda each: (each.action.wheel.filename, each.action.key))
+    if any(each.outcome != "kept" for each in outcomes):
+        show_summary(terminal, outcomes, str(chosen.dist), os.environ)
+    if chosen.json:
+        document = {
+            "format": "spare-tire/build",
+            "version": 1,
+            "actions": [records.described(each) for each in outcomes],
+        }
+        console.emit_json(document)
+    found = {each.outcome for each in outcomes}
+    if "refused" in found:
+        return Refused.exit_code
+    return Failed.exit_code if "failed" in found else 0
+
+
+class _Run:
+    """One run of the stage: the visits, one after the other."""
+
+    def __init__(self, terminal: Console, dist: DistDir, jobs: int) -> None:
+        self._terminal = terminal
+        self._dist = dist
+        self._jobs = jobs
+        self._clock = _clock(os.environ)
+        self._settings = read_pip_settings()
+
+    def visit_all(
+        self, todo: Visits, workers: Mapping[Place, Worker], kept: Sequence[ActionOutcome]
+    ) -> list[ActionOutcome]:
+        """Fetch what is needed, then make the visits."""
+        every = [action for actions in todo.values() for action in actions]
+        self._terminal.detail(f"fetching the sdists of {len(every)} actions")
+        sources, refused = fetch_sources(every, CACHE, self._settings)
+        outcomes = [
+            ActionOutcome(action=action, outcome="refused", reason=refused[action.key])
+            for action in every
+            if action.key in refused
+        ]
+        for place, actions in todo.items():
+            before = [each for each in (*kept, *outcomes) if (each.action.instance, each.action.arch) == place]
+            outcomes += self._visit(place, actions, workers[place], sources, before)
+        return outcomes
+
+    def _visit(
+        self,
+        place: Place,
+        actions: Sequence[Action],
+        worker: Worker,
+        sources: Mapping[str, Sources],
+        before: Sequence[ActionOutcome],
+    ) -> list[ActionOutcome]:
+        ready = [action for action in actions if action.key in sources]
+        outcomes: list[ActionOutcome] = []
+        started = self._clock()
+        try:
+            if ready:
+                self._build(place, ready, worker, sources, outcomes)
+        finally:
+            if outcomes:
+                every = (*before, *outcomes)
+                finished = self._clock()
+                report = records.visit(*place, worker.kind, every, started=started, finished=finished)
+                self._dist.write_visit(place[0], finished, report)
+        return outcomes
+
+    def _build(
+        self,
+        place: Place,
+        actions: Sequence[Action],
+        worker: Worker,
+        sources: Mapping[str, Sources],
+        outcomes: list[ActionOutcome],
+    ) -> None:
+        with self._dist.staging() as staging, worker:
+            for warning in worker.warnings():
+                self._terminal.warn(warning)
+            shown = display(self._terminal, f"{place[0]} {place[1]}", len(actions), os.environ)
+            means = Means(
+                dist=self._dist,
+                staging=staging,
+                display=shown,
+                clock=self._clock,
+                index_url=_index_url(self._settings, os.environ),
+            )
+            visit = Visit(worker, means)
+            self._terminal.detail(f"preparing {place[0]}")
+            visit.prepare(actions, {action.key: sources[action.key] for action in actions}, self._terminal.detail)
+            with shown:
+                visit.build(actions, sources, self._jobs, outcomes.append)
+
+
+def _read_plan(file: Path) -> Plan:
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{file}: there is no plan; run nox -s plan first") from None
+    except OSError as error:
+        raise BadInput(f"{file}: the plan cannot be read: {error.strerror}") from error
+    return Plan.from_json(data, str(file))
+
+
+def _kept(dist: DistDir, visits: Visits) -> list[ActionOutcome]:
+    there = dist.kept()
+    return [
+        ActionOutcome(action=action, outcome="kept", wheel=found.filename, sha256=found.sha256)
+        for actions in visits.values()
+        for action in actions
+        if (found := there.get(action.key))
+    ]
+
+
+def _without(visits: Visits, outcomes: Sequence[ActionOutcome]) -> Visits:
+    done = {each.action.key for each in outcomes}
+    left = {place: tuple(action for action in actions if action.key not in done) for place, actions in visits.items()}
+    return {place: actions for place, actions in left.items() if actions}
+
+
+def _index_url(settings: PipSettings, environ: Mapping[str, str]) -> str | None:
+    """Return the index for build requirements: pip's, unless the user has given uv one of its own."""
+    has_own = any(environ.get(name) for name in ("UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL"))
+    return None if has_own else settings.index_url
+
+
+def _clock(environ: Mapping[str, str]) -> Clock:
+    epoch = environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return lambda: datetime.now(UTC)
+    try:
+        fixed = datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from error
+    return lambda: fixed
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C: children are killed, what was built is kept, and a rerun goes on."""
+
+    def interrupt(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 up")
+    return int(text)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

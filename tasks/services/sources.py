@@ -1,0 +1,97 @@
+"""The files that actions are built from: sdists, each fetched once and kept by its digest, and patches."""
+
+from __future__ import annotations
+
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.core.errors import BadInput, Refused, ServiceFailed
+from tasks.services.download import fetch_file
+from tasks.services.http import Http
+from tasks.wheelfile import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tasks.core.actions import Action, Patch, Sdist
+    from tasks.services.pip_config import PipSettings
+
+THREADS = 4
+"""Downloads at the same time."""
+
+_FILENAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """The files of one action, fetched and their digests checked."""
+
+    sdist: Path
+    patches: tuple[Path, ...] = ()
+
+
+def fetch_sources(
+    actions: Sequence[Action], cache: Path, settings: PipSettings
+) -> tuple[dict[str, Sources], dict[str, str]]:
+    """Return the sources of each action by its key, and for those whose digests are wrong the reason.
+
+    An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Raises :class:`ServiceFailed`
+    with all that could not be fetched, after everything else was.
+    """
+    wanted = {action.sdist.sha256: action.sdist for action in actions}
+    places = {sha256: _place(cache, sdist) for sha256, sdist in sorted(wanted.items())}
+    with Http(settings.index_url or "", settings=settings) as http, ThreadPoolExecutor(THREADS) as pool:
+        try:
+            fetches = {
+                sha256: pool.submit(fetch_file, http, wanted[sha256].url, sha256, place)
+                for sha256, place in places.items()
+            }
+            found = {sha256: fetch.exception() for sha256, fetch in fetches.items()}
+        except KeyboardInterrupt:
+            http.close()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for error in found.values():
+        if error is not None and not isinstance(error, (Refused, ServiceFailed)):
+            raise error
+    unavailable = [str(error) for error in found.values() if isinstance(error, ServiceFailed)]
+    if unavailable:
+        raise ServiceFailed(*unavailable)
+    sources: dict[str, Sources] = {}
+    refused: dict[str, str] = {}
+    for action in actions:
+        try:
+            patches = tuple(_patch(patch) for patch in action.patches)
+        except Refused as changed:
+            refused[action.key] = str(changed)
+            continue
+        if mismatch := found[action.sdist.sha256]:
+            refused[action.key] = str(mismatch)
+        else:
+            sources[action.key] = Sources(sdist=places[action.sdist.sha256], patches=patches)
+    return sources, refused
+
+
+def _place(cache: Path, sdist: Sdist) -> Path:
+    if not _FILENAME.fullmatch(sdist.filename) or not _SHA256.fullmatch(sdist.sha256):
+        raise BadInput(
+            f"the plan has an sdist {sdist.filename!r} with the sha256 {sdist.sha256!r}, which cannot be; plan again"
+        )
+    return cache.absolute() / sdist.sha256 / sdist.filename
+
+
+def _patch(patch: Patch) -> Path:
+    """Return where a patch lies: relative to the matrix, which the environment names or the current directory has."""
+    path = Path(os.environ.get("SPARE_TIRE_MATRIX") or ".").parent / patch.path
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise BadInput(f"the patch {path} cannot be read: {error.strerror}; run where the matrix is") from error
+    if found != patch.sha256:
+        raise Refused(f"{path}: its sha256 is {found}, the plan has {patch.sha256}; run nox -s plan again")
+    return path.absolute()
