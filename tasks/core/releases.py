@@ -111,7 +111,7 @@ class Project:
 def admits(release: Release, interpreter: Version) -> bool:
     """Whether ``requires-python`` admits an interpreter: ``3.12.1``, or ``3.12`` for any of its patch levels."""
     specifiers = release.requires_python
-    return specifiers is None or _admits(str(specifiers), interpreter)
+    return specifiers is None or _admits(str(specifiers), str(interpreter))
 
 
 @cache
@@ -178,8 +178,9 @@ def _sdist_rank(file: ProjectFile) -> tuple[bool, int, str]:
 
 
 @cache
-def _admits(specifiers: str, interpreter: Version) -> bool:
+def _admits(specifiers: str, interpreter: str) -> bool:
+    """As text, because 3.8 and 3.8.0 are equal as versions and ask different things here."""
     parsed = SpecifierSet(specifiers)
-    if len(interpreter.release) > 2:  # noqa: PLR2004 - a patch level is given
+    if len(Version(interpreter).release) > 2:  # noqa: PLR2004 - a patch level is given
         return parsed.contains(interpreter, prereleases=True)
     return any(parsed.contains(f"{interpreter}.{patch}") for patch in range(_PATCH_LEVELS))
