@@ -803,7 +803,9 @@ class Pip:
             hint = "it has no ensurepip: install the system's python3-venv, or uv" if missing else made.last_line
             raise Failed(f"{self.python} cannot make an environment: {hint}")
         self.version = found[0].replace("==", " ")
-        self.pip = os.path.join(site_packages(scratch.pip)[0], "pip")
+        self.pip = os.path.join(scratch.pip, "alone", "pip")  # else what lies beside it would count as installed
+        os.makedirs(os.path.dirname(self.pip))
+        os.rename(os.path.join(site_packages(scratch.pip)[0], "pip"), self.pip)
 
     def create(self, env: str) -> list[str]:
         """Return the command that makes an empty environment."""
@@ -916,7 +918,7 @@ def build_wheel(
     epoch: int, result: dict[str, Any],
 ) -> str:  # fmt: skip
     """Build the wheel; return its path. The environment is made anew, and whole, each time the backend asks for more."""
-    wishes = list(dict.fromkeys(["build", *_static_requires(source), *job.build_requires]))
+    wishes = list(dict.fromkeys([*_static_requires(source), *job.build_requires, "build"]))
     constraints = os.path.join(scratch.path, "constraints.txt")
     with open(constraints, "w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in job.constraints)
