@@ -74,16 +74,11 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
             with _terminable():
                 outcomes += _Run(terminal, dist, chosen.jobs).visit_all(todo, workers, outcomes)
         else:
-            terminal.info(
-                f"nothing to build: {len(outcomes)} wheels of the plan are there already" if outcomes else NOTHING
-            )
+            terminal.info(_nothing(len(outcomes), chosen.dist))
     except OSError as error:
         where = error.filename or chosen.dist
         raise ServiceFailed(f"{where}: {error.strerror or error}; what was built is kept, a rerun goes on") from error
     return _tell(outcomes, chosen, terminal)
-
-
-NOTHING = "nothing to build: the plan has no actions for this"
 
 
 def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: Console) -> int:
@@ -186,6 +181,12 @@ def _read_plan(file: Path) -> Plan:
     except OSError as error:
         raise BadInput(f"{file}: the plan cannot be read: {error.strerror}") from error
     return Plan.from_json(data, str(file))
+
+
+def _nothing(kept: int, dist: Path) -> str:
+    if not kept:
+        return "nothing to build: the plan has no actions for this"
+    return f"nothing to build: {dist} has {'the wheel' if kept == 1 else f'all {kept} wheels'} of the plan already"
 
 
 def _kept(dist: DistDir, visits: Visits) -> list[ActionOutcome]:

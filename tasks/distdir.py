@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,8 +57,13 @@ class DistDir:
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """Give a directory on the same file system, for what is not whole yet; it goes at the end."""
-        with scratch(self.root / ".staging", "run-") as path:
-            yield path
+        parent = self.root / ".staging"
+        try:
+            with scratch(parent, "run-") as path:
+                yield path
+        finally:
+            with suppress(OSError):  # another run works there
+                parent.rmdir()
 
     def keep(self, wheel: Path, record: bytes, log: Path) -> str:
         """Move a checked wheel, its record and its log into place; return the log's path below ``dist``.

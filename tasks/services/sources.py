@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from tasks.core.errors import BadInput, Refused, ServiceFailed
 from tasks.services.download import fetch_file
-from tasks.services.http import Http
 from tasks.wheelfile import sha256_of
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def fetch_sources(
     An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Raises :class:`ServiceFailed`
     with all that could not be fetched, after everything else was.
     """
+    from tasks.services.http import Http  # noqa: PLC0415 - heavy, and mostly there is nothing to fetch
+
     wanted = {action.sdist.sha256: action.sdist for action in actions}
     places = {sha256: _place(cache, sdist) for sha256, sdist in sorted(wanted.items())}
     with Http(settings.index_url or "", settings=settings) as http, ThreadPoolExecutor(THREADS) as pool:

@@ -35,6 +35,12 @@ if TYPE_CHECKING:
     from tasks.workers import Worker
 
 HELPER = Path(__file__).with_name("helper.py")
+CHECK = {
+    "name": "wheel",
+    "outcome": "passed",
+    "detail": "name, version, build tag and tags are the action's; METADATA, WHEEL, RECORD and paths are sound",
+}
+"""The controller's own check, as a record has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +209,8 @@ class Visit:
             self._worker.get(f"{output}/{wheel.name}", wheel)
         except FileNotFoundError:
             raise Failed(f"the helper says that it built {wheel.name}, which is not there") from None
-        return _Made(result=result, wheel=_checked(wheel, result.wheel.sha256, action))
+        contents = _checked(wheel, result.wheel.sha256, action)
+        return _Made(result=replace(result, checks=(CHECK, *result.checks)), wheel=contents)
 
     def _result(self, action: Action, path: str, folder: Path, ending: str) -> Result:
         local = folder / "result.json"
