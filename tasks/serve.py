@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import socket
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -42,11 +43,12 @@ def serve(store: Store, port: int | None, out: Console, *, as_json: bool = False
     """Serve the index until interrupted; return the exit code. The port defaults to 8000, or a free one."""
     with _bind(store, port, out) as server:
         address = f"http://{HOST}:{server.server_port}"
-        out.info(f"{store.location} is at {address}/ ; Ctrl-C ends it")
-        out.info(f"pip install --index-url {address}/simple/ NAME")
-        if as_json:
-            emit_json({"index": store.location, "url": f"{address}/simple/"})
         try:
+            out.info(f"{store.location} is at {address}/ ; Ctrl-C ends it")
+            out.info(f"pip install --index-url {address}/simple/ NAME")
+            if as_json:
+                emit_json({"index": store.location, "url": f"{address}/simple/"})
+                sys.stdout.flush()
             server.serve_forever()
         except KeyboardInterrupt:
             out.info("stopped")

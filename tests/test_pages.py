@@ -60,11 +60,15 @@ def read_page(document: bytes) -> list[IndexFile]:
 
 
 NASTY = '<script>alert("1")</script>&\''
-PAGE = ProjectPage(name=DEMO).merged([
-    IndexFile(filename="demo-1.0-py3-none-any.whl", sha256="a" * 64, requires_python=">=3.9,<4", core_metadata="b" * 64),
-    IndexFile(filename="demo-1.1+cu1-py3-none-any.whl", sha256="c" * 64, yanked=""),
-    IndexFile(filename="demo-1.2-py3-none-any.whl", sha256="d" * 64, yanked=NASTY, requires_python=NASTY),
-])
+PAGE = ProjectPage(name=DEMO).merged(
+    [
+        IndexFile(
+            filename="demo-1.0-py3-none-any.whl", sha256="a" * 64, requires_python=">=3.9,<4", core_metadata="b" * 64
+        ),
+        IndexFile(filename="demo-1.1+cu1-py3-none-any.whl", sha256="c" * 64, yanked=""),
+        IndexFile(filename="demo-1.2-py3-none-any.whl", sha256="d" * 64, yanked=NASTY, requires_python=NASTY),
+    ]
+)
 
 
 def test_html_and_json_of_a_page_say_the_same() -> None:

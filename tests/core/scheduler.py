@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.candidates import Candidate, Outcome, Result
-from tasks.core.index import ProjectList, ProjectPage
 from tasks.core.storage import Get, Inspect, Operation
 from tests.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+
+    from tasks.core.index import ProjectList, ProjectPage
 
     Publisher = Callable[[], Generator[Operation, Any, tuple[Result, ...]]]
 
@@ -55,7 +56,9 @@ class Scheduler:
     """Told the objects, which publisher has finished, and its results."""
     known_tokens: bool = True
     crashes: bool = True
-    _next: dict[tuple[int, tuple[object, ...]], tuple[Operation | None, tuple[Result, ...]]] = field(default_factory=dict)
+    _next: dict[tuple[int, tuple[object, ...]], tuple[Operation | None, tuple[Result, ...]]] = field(
+        default_factory=dict
+    )
 
     def explore(self, objects: dict[str, bytes]) -> tuple[set[World], set[World]]:
         """Visit every state that can be reached; return all of them, and those in which nobody has a step left."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -13,15 +13,19 @@ DEMO = canonicalize_name("demo")
 ADVICE = "the page was not written by spare-tire, or is damaged: move it away and run publish -- --rebuild"
 
 
-def file(filename: str = "demo-1.0-py3-none-any.whl", sha256: str = "a" * 64, **more: Any) -> IndexFile:
-    return IndexFile(filename=filename, sha256=sha256, **more)
+BARE = IndexFile(filename="demo-1.0-py3-none-any.whl", sha256="a" * 64)
 
 
-def page(*files: IndexFile, **more: Any) -> ProjectPage:
-    return ProjectPage(name=DEMO, **more).merged(files)
+def file(filename: str) -> IndexFile:
+    return replace(BARE, filename=filename)
 
 
-FULL = file(
+def page(*files: IndexFile) -> ProjectPage:
+    return ProjectPage(name=DEMO).merged(files)
+
+
+FULL = replace(
+    BARE,
     size=7,
     upload_time="2026-01-02T03:04:05.000000Z",
     requires_python=">=3.9",
@@ -57,9 +61,9 @@ def test_a_page_is_written_as_the_peps_say_with_its_keys_sorted() -> None:
     "made",
     [
         page(FULL),
-        page(file(yanked="")),
-        page(file(url="https://elsewhere.test/x.whl", other_hashes={"md5": "c"}, extra={"provenance": "p"})),
-        page(extra={"project-status": {"status": "archived"}}, meta_extra={"tracks": ["x"]}, api_version="1.4"),
+        page(replace(BARE, yanked="")),
+        page(replace(BARE, url="https://elsewhere.test/x.whl", other_hashes={"md5": "c"}, extra={"provenance": "p"})),
+        ProjectPage(name=DEMO, extra={"project-status": {}}, meta_extra={"tracks": ["x"]}, api_version="1.4"),
     ],
 )
 def test_a_page_that_is_written_and_read_is_equal(made: ProjectPage) -> None:
@@ -79,7 +83,7 @@ def test_a_local_version_is_quoted_in_the_link() -> None:
 def test_versions_are_in_version_order_and_those_without_files_stay() -> None:
     files = (file("demo-1.10-py3-none-any.whl"), file("demo-1.9-py3-none-any.whl"))
 
-    assert page(*files, versions=("0.1",)).versions == ("0.1", "1.9", "1.10")
+    assert ProjectPage(name=DEMO, versions=("0.1",)).merged(files).versions == ("0.1", "1.9", "1.10")
 
 
 @pytest.mark.parametrize(
@@ -92,21 +96,21 @@ def test_the_newest_version_is_a_final_one_where_there_is_one(versions: tuple[st
 def test_merging_what_is_listed_gives_the_page_itself() -> None:
     before = page(FULL)
 
-    assert before.merged([FULL, file(upload_time="later")]) is before
+    assert before.merged([FULL, replace(BARE, upload_time="later")]) is before
 
 
 def test_merging_keeps_a_listed_file_whatever_else_is_said_of_it() -> None:
     before = page(FULL)
-    after = before.merged([file(sha256="d" * 64), file("demo-2.0-py3-none-any.whl")])
+    after = before.merged([replace(BARE, sha256="d" * 64), file("demo-2.0-py3-none-any.whl")])
 
     assert after.file("demo-1.0-py3-none-any.whl") == FULL
     assert after.serial == before.serial + 1
 
 
 def test_merging_fills_in_a_missing_recipe() -> None:
-    after = page(file(yanked="broken")).merged([file(recipe="k")])
+    after = page(replace(BARE, yanked="broken")).merged([replace(BARE, recipe="k")])
 
-    assert after.files == (file(yanked="broken", recipe="k"),)
+    assert after.files == (replace(BARE, yanked="broken", recipe="k"),)
 
 
 def test_a_list_that_is_written_and_read_is_equal() -> None:
@@ -162,8 +166,10 @@ def test_a_page_of_a_newer_format_says_so() -> None:
         ProjectPage.from_json(b'{"meta": {"api-version": "2.0"}, "name": "x", "files": []}', "page")
 
     assert error.value.messages == (
-        "page: meta.api-version is '2.0', expected version 1 of the Simple API; "
-        "a newer spare-tire wrote the page: update this one",
+        (
+            "page: meta.api-version is '2.0', expected version 1 of the Simple API; "
+            "a newer spare-tire wrote the page: update this one"
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from tasks.core.candidates import Candidate, Outcome
 from tasks.core.errors import Refused
 from tasks.core.index import ProjectList, ProjectPage
 from tasks.core.protocol import Context, publish
-from tasks.core.storage import Changed, Get, Kind, Put
+from tasks.core.storage import Changed, Get, IfMatch, Kind, Put
 from tests.core.scheduler import Lines, Scheduler, done, perform
 from tests.stores.memory import MemoryStore
 
@@ -26,15 +26,24 @@ if TYPE_CHECKING:
 TIME = "2026-01-02T03:04:05.000000Z"
 
 
-def wheel(filename: str = "demo-1.0-py3-none-any.whl", content: bytes = b"ours", **more: Any) -> Candidate:
+def wheel(
+    filename: str = "demo-1.0-py3-none-any.whl",
+    content: bytes = b"ours",
+    *,
+    record: bytes | None = None,
+    recipe: str | None = None,
+    log: bytes | None = None,
+) -> Candidate:
     return Candidate(
         filename=filename,
-        project=canonicalize_name(filename.split("-")[0]),
+        project=canonicalize_name(filename.partition("-")[0]),
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         metadata=b"Name: demo\nX-From: " + content,
         source=content,
-        **more,
+        record=record,
+        recipe=recipe,
+        log=log,
     )
 
 
@@ -50,7 +59,8 @@ def run(
     store: MemoryStore, generator: Generator[Operation, Any, tuple[Result, ...]], *known: Candidate
 ) -> tuple[list[str], tuple[Result, ...]]:
     """Return what was done, a word and a path each, and the results."""
-    asked, answer = [], None
+    asked: list[str] = []
+    answer: object = None
     stored = {one.source: one for one in known if isinstance(one.source, bytes)}
     while True:
         try:
@@ -192,8 +202,10 @@ def test_an_unlisted_wheel_with_other_bytes_is_adopted_with_its_own_metadata_and
 
     assert (results[0].outcome, results[0].note) == (
         Outcome.ADOPTED,
-        "packages/demo-1.0-py3-none-any.whl was in the index already, listed nowhere, with other bytes: "
-        "those were kept and listed",
+        (
+            "packages/demo-1.0-py3-none-any.whl was in the index already, listed nowhere, with other bytes: "
+            "those were kept and listed"
+        ),
     )
     assert page(store).files == (stored.entry(TIME),)
     assert store.objects["packages/demo-1.0-py3-none-any.whl.metadata"] == stored.metadata
@@ -207,8 +219,10 @@ def test_an_unlisted_wheel_that_is_no_wheel_is_refused_and_left_alone() -> None:
 
     assert (results[0].outcome, results[0].note) == (
         Outcome.REFUSED,
-        "packages/demo-1.0-py3-none-any.whl is in the index, listed nowhere, and not a whole wheel "
-        "(it is no zip file): remove it by hand",
+        (
+            "packages/demo-1.0-py3-none-any.whl is in the index, listed nowhere, and not a whole wheel "
+            "(it is no zip file): remove it by hand"
+        ),
     )
     assert store.objects == {"packages/demo-1.0-py3-none-any.whl": b"torn"}
 
@@ -231,8 +245,10 @@ def test_a_page_of_another_tool_is_not_replaced() -> None:
         (
             "demo-1.0-py3-none-any.whl",
             Outcome.REFUSED,
-            "simple/demo/index.html was written by another tool, and its links would be lost: "
-            "run publish -- --rebuild first",
+            (
+                "simple/demo/index.html was written by another tool, and its links would be lost: "
+                "run publish -- --rebuild first"
+            ),
         ),
         ("more-1-py3-none-any.whl", Outcome.PUBLISHED, ""),
     ]
@@ -251,7 +267,9 @@ def test_an_index_of_another_tool_is_not_written_to() -> None:
 def test_keys_of_a_page_that_we_do_not_know_survive() -> None:
     store = published(wheel())
     path = "simple/demo/index.json"
-    store.objects[path] = store.objects[path].replace(b'"name":"demo"', b'"name":"demo","project-status":{"status":"x"}')
+    store.objects[path] = store.objects[path].replace(
+        b'"name":"demo"', b'"name":"demo","project-status":{"status":"x"}'
+    )
 
     run(store, steps(wheel("demo-2.0-py3-none-any.whl")))
 
@@ -320,7 +338,7 @@ def check(before: dict[str, bytes], after: dict[str, bytes]) -> None:
 def finished(objects: dict[str, bytes], _: int, results: tuple[Result, ...]) -> None:
     """Check I2 for a publisher that has reported its results."""
     for filename in done(results):
-        name = canonicalize_name(filename.split("-")[0])
+        name = canonicalize_name(filename.partition("-")[0])
         for form in ("json", "html"):
             assert filename in links(objects)[f"simple/{name}/index.{form}"][1], "I2"
         assert name in ProjectList.from_json(objects["simple/index.json"]).to_json().decode(), "I2: the list"
@@ -329,7 +347,9 @@ def finished(objects: dict[str, bytes], _: int, results: tuple[Result, ...]) -> 
 def whole(objects: dict[str, bytes]) -> None:
     """Check that every page is what its state renders to, and that the list knows every project's serial."""
     listed = ProjectList.from_json(objects["simple/index.json"])
-    states = {path: data for path, data in objects.items() if path.startswith("simple/") and path.endswith("/index.json")}
+    states = {
+        path: data for path, data in objects.items() if path.startswith("simple/") and path.endswith("/index.json")
+    }
     for path, data in states.items():
         if path != "simple/index.json":
             state = ProjectPage.from_json(data, path)
@@ -354,7 +374,8 @@ SCENES = {
 @pytest.mark.parametrize("known_tokens", [True, False], ids=["tokens known", "tokens unknown"])
 @pytest.mark.parametrize("scene", SCENES)
 def test_two_publishers_killed_anywhere_keep_the_invariants_and_a_rerun_completes(
-    scene: str, known_tokens: bool  # noqa: FBT001
+    scene: str,
+    known_tokens: bool,  # noqa: FBT001
 ) -> None:
     pair = SCENES[scene]
     known = {one.source: one for one in (OURS, THEIRS, NEWER, OTHER) if isinstance(one.source, bytes)}
@@ -388,7 +409,9 @@ def test_a_publisher_that_is_rerun_beside_another_one_keeps_the_invariants() -> 
         left[tuple(sorted(store.objects))] = store.objects
     total = 0
     for objects in left.values():
-        scheduler = Scheduler([partial(steps, OURS), partial(steps, NEWER)], {b"ours": OURS}, check, finished, crashes=False)
+        scheduler = Scheduler(
+            [partial(steps, OURS), partial(steps, NEWER)], {b"ours": OURS}, check, finished, crashes=False
+        )
         states, ends = scheduler.explore(objects)
         total += len(states)
         for end in ends:
@@ -415,9 +438,7 @@ def test_the_scheduler_notices_a_page_that_is_read_after_its_state() -> None:
         state = yield Get("simple/demo/index.json")
         shown = yield Get("simple/demo/index.html")
         rendered = Lines().project(ProjectPage.from_json(state.data, "state"))
-        condition = Absent.IF_ABSENT if shown is None else shown.token
-        assert condition is not None
-        yield Put(path="simple/demo/index.html", data=rendered, kind=Kind.PAGE)
+        yield Put(path="simple/demo/index.html", data=rendered, kind=Kind.PAGE, condition=IfMatch(shown.token))
         return ()
 
     store = published(OURS)
