@@ -1,0 +1,211 @@
+"""Builds that go wrong in one run, and runs that are ended from outside: what is said, what is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks.core.matrix import Check, Rules
+from tasks.core.targets import PythonTag
+from tests.builds import action, machine, make_sdist, pack, python_tag, wheel_name, write_plan
+
+if TYPE_CHECKING:
+    from tasks.core.actions import Action
+
+ROOT = Path(__file__).parent.parent
+ONE_MORE_WHEEL = "open(os.path.join(directory, 'spare-1.0-py3-none-any.whl'), 'wb').close()"
+
+
+def build(folder: Path, *argv: str, **variables: str) -> subprocess.Popen[str]:
+    """Start the stage in a folder, with a scratch root in it."""
+    dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_", "COVERAGE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    (folder / "tmp").mkdir(parents=True, exist_ok=True)
+    environment = {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), **variables}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tasks.build", *argv],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wheels(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("dist/wheels/*"))}
+
+
+def failing(sdists: Path) -> dict[str, tuple[Action, str]]:
+    """Return an action for each way to fail, with the reason that has to be given."""
+    missing = PythonTag.parse("cp399")
+    hidden = "unrecorded[NAME + '/hidden.py'] = ''"
+    pure = "eggs6-1.0-py3-none-any.whl"
+    own = f"{python_tag().interpreter}-{python_tag().abi}-{machine().platform}"
+    cases = [
+        (
+            action(make_sdist(sdists, "eggs1", before="raise SystemExit('out of eggs')")),
+            "the build failed: out of eggs",
+        ),
+        (
+            action(make_sdist(sdists, "eggs2", before="return 'eggs2-1.0-py3-none-any.whl'")),
+            "the build left no wheel, expected exactly one",
+        ),
+        (
+            action(make_sdist(sdists, "eggs3", before=ONE_MORE_WHEEL)),
+            f"the build left 2 wheels ({wheel_name('eggs3')}, spare-1.0-py3-none-any.whl), expected exactly one",
+        ),
+        (
+            action(make_sdist(sdists, "eggs4", before="time.sleep(60)"), rules=Rules(timeout=4)),
+            "time-out of 4 s",
+        ),
+        (
+            action(make_sdist(sdists, "eggs5", after=hidden)),
+            f"{wheel_name('eggs5')}: eggs5/hidden.py is not in RECORD",
+        ),
+        (
+            action(make_sdist(sdists, "eggs6", tag="py3-none-any")),
+            f"{pure}: the wheel has tags py3-none-any; expected {own}",
+        ),
+        (
+            action(make_sdist(sdists, "eggs7", module="raise ImportError('rotten')\n")),
+            "import eggs7: ImportError: rotten",
+        ),
+        (
+            action(make_sdist(sdists, "eggs8"), check=Check(run="python -c 'import sys; sys.exit(\"stale\")'")),
+            "the wheel's check failed (run): stale",
+        ),
+        (
+            action(make_sdist(sdists, "eggs9"), python=missing),
+            "no interpreter for cp399 on PATH; there are: ",
+        ),
+    ]
+    return {each.package: (each, reason) for each, reason in cases}
+
+
+def test_every_failure_has_its_reason_and_none_costs_another_wheel(tmp_path: Path) -> None:
+    expected = failing(tmp_path / "sdists")
+    good = action(make_sdist(tmp_path / "sdists", "spam"))
+    write_plan(tmp_path / "build/plan.json", *(each for each, _ in expected.values()), good)
+
+    running = build(tmp_path, "--json", "--quiet", "--jobs=4")
+    out, err = running.communicate(timeout=120)
+
+    assert running.returncode == 1, err
+    said = {each["package"]: each for each in json.loads(out)["actions"]}
+    assert {name for name, each in said.items() if each["outcome"] == "built"} == {"spam"}
+    assert list(wheels(tmp_path)) == [wheel_name("spam")]
+    for name, (each, reason) in expected.items():
+        assert reason in said[name]["reason"]
+        assert (tmp_path / f"dist/logs/{each.key}.txt.gz").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    waiting = "print('waiting', flush=True); time.sleep(float(os.environ['NAP']))"
+    first = action(make_sdist(tmp_path / "sdists", "spam"))
+    slow = action(make_sdist(tmp_path / "sdists", "slow", before=waiting), rules=Rules(env={"NAP": "61.25"}))
+    write_plan(tmp_path / "build/plan.json", first, slow)
+    running = build(tmp_path, "--verbose", "--jobs=2")
+    assert running.stderr is not None
+    needed = {f"{wheel_name('slow')}: waiting", f"built {wheel_name('spam')}"}
+    for line in running.stderr:
+        needed -= {each for each in needed if line.startswith(each)}
+        if not needed:
+            break
+    running.send_signal(number)
+    _, err = running.communicate(timeout=30)
+
+    assert running.returncode == 130, err
+    assert err.endswith("error: interrupted; run the same command again to go on\n")
+    assert list(wheels(tmp_path)) == [wheel_name("spam")]
+    assert not processes_below(tmp_path)
+    assert not list((tmp_path / "tmp").glob("spare-tire-*/*"))
+    quick = replace(slow, rules=Rules(env={"NAP": "0"}))
+    write_plan(tmp_path / "build/plan.json", first, quick)
+    again = build(tmp_path, "--json")
+    out, err = again.communicate(timeout=60)
+    assert {each["package"]: each["outcome"] for each in json.loads(out)["actions"]} == {
+        "slow": "built",
+        "spam": "kept",
+    }
+
+
+def processes_below(folder: Path) -> list[str]:
+    """Return the command lines of processes that work in a folder or name it, once they had a second to go."""
+    deadline = time.monotonic() + 1
+    while (found := list(_working_in(folder))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def _working_in(folder: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            cwd = str((process / "cwd").readlink())
+        except OSError:
+            continue
+        if process.name != str(os.getpid()) and (str(folder) in command or cwd.startswith(str(folder))):
+            found.append(command)
+    return found
+
+
+SETUP = """
+from setuptools import Extension, setup
+setup(ext_modules=[Extension("{name}._fast", ["fast.c"], define_macros={macros}, py_limited_api={limited})])
+"""
+FAST = """
+#include <Python.h>
+#include <assert.h>
+static PyObject *where(PyObject *self, PyObject *args) {{ assert(self); return PyUnicode_FromString(__FILE__); }}
+static PyMethodDef methods[] = {{{{"where", where, METH_NOARGS, ""}}, {{NULL, NULL, 0, NULL}}}};
+static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "_fast", "", -1, methods, NULL, NULL, NULL, NULL}};
+PyMODINIT_FUNC PyInit__fast(void) {{ return PyModule_Create(&module); }}
+"""
+
+
+def c_extension(folder: Path, name: str, *, limited: bool) -> Path:
+    macros = [("Py_LIMITED_API", "0x030B0000")] if limited else []
+    project = f'[project]\nname = "{name}"\nversion = "1.0"\n[tool.setuptools]\npackages = ["{name}"]\n'
+    files = {
+        "pyproject.toml": f'{project}[build-system]\nrequires = ["setuptools"]\n',  # the backend is the default one
+        "setup.py": SETUP.format(name=name, macros=macros, limited=limited),
+        "fast.c": FAST.format(),
+        f"{name}/__init__.py": f"from {name}._fast import where\n",
+    }
+    return pack(folder, name, "1.0", files)
+
+
+def test_two_runs_in_different_directories_give_the_same_bytes(tmp_path: Path) -> None:
+    tag = python_tag()
+    own = action(c_extension(tmp_path / "sdists", "fast", limited=False))
+    abi3 = PythonTag(version=tag.version, abi="abi3")
+    stable = action(c_extension(tmp_path / "sdists", "stable", limited=True), python=abi3)
+    made = []
+    for folder in (tmp_path / "one", tmp_path / "another" / "folder"):
+        write_plan(folder / "build/plan.json", own, stable)
+        running = build(folder)
+        _, err = running.communicate(timeout=120)
+        assert running.returncode == 0, err
+        made.append(wheels(folder))
+        shutil.rmtree(folder)
+
+    interpreter = tag.interpreter
+    platform = machine().platform
+    assert list(made[0]) == [
+        f"fast-1.0-{interpreter}-{tag.abi}-{platform}.whl",
+        f"stable-1.0-{interpreter}-abi3-{platform}.whl",
+    ]
+    assert made[0] == made[1]
