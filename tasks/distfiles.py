@@ -24,7 +24,8 @@ class DistFiles:
 
     wheels: tuple[Candidate, ...]
     refused: tuple[Result, ...]
-    visits: tuple[Path, ...]
+    visits: tuple[tuple[str, bytes], ...]
+    """What each build visit did: its file's name and bytes."""
 
 
 def read_dist(dist: Path) -> DistFiles:
@@ -33,15 +34,17 @@ def read_dist(dist: Path) -> DistFiles:
     refused: list[Result] = []
     try:
         paths = sorted((dist / "wheels").glob("*.whl"))
-        visits = tuple(path for path in sorted((dist / "visits").glob("*.json")) if _SAFE.fullmatch(path.name))
+        found = [path for path in sorted((dist / "visits").glob("*.json")) if _SAFE.fullmatch(path.name)]
+        visits = tuple((path.name, path.read_bytes()) for path in found)
     except OSError as error:
-        raise BadInput(f"{dist} cannot be read: {error.strerror}; name another directory with --dist") from error
+        place = error.filename or dist
+        raise BadInput(f"{place} cannot be read: {error.strerror}; name another directory with --dist") from error
     for path in paths:
-        found = _read(path, dist)
-        if isinstance(found, Candidate):
-            wheels.append(found)
+        wheel = _read(path, dist)
+        if isinstance(wheel, Candidate):
+            wheels.append(wheel)
         else:
-            refused.append(found)
+            refused.append(wheel)
     return DistFiles(wheels=tuple(wheels), refused=tuple(refused), visits=visits)
 
 
@@ -55,6 +58,8 @@ def _read(path: Path, dist: Path) -> Candidate | Result:
     try:
         contents = read_wheel(path)
         record = record_path.read_bytes() if record_path.is_file() else None
+        if log.is_file():
+            log.open("rb").close()  # it is read when it is put, which is no time to find that it cannot be
     except UnreadableWheel as error:
         return unfit(str(error))
     except OSError as error:

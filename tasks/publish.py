@@ -47,15 +47,19 @@ def _parser() -> argparse.ArgumentParser:
         "--index", metavar="URL", help="the index, a directory (default: the matrix's, else dist/index)"
     )
     parser.add_argument("--matrix", metavar="FILE", type=Path, help="the matrix (default: wheel_matrix.yml)")
-    parser.add_argument(
-        "--dist", metavar="DIR", type=Path, default=Path("dist"), help="what to publish (default: dist)"
-    )
+    parser.add_argument("--dist", metavar="DIR", type=_directory, help="what to publish (default: dist)")
     parser.add_argument("--dry-run", action="store_true", help="write nothing; list every write")
     parser.add_argument("--port", type=_port, help="the port for --serve (default: 8000, or a free one; 0: a free one)")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--rebuild", action="store_true", help="make the index whole from the wheels in its packages/")
     mode.add_argument("--serve", action="store_true", help="publish nothing; show the index on loopback over HTTP")
     return parser
+
+
+def _directory(text: str) -> Path:
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"there is no directory {text!r}")
+    return Path(text)
 
 
 def _port(text: str) -> int:
@@ -71,7 +75,8 @@ def _stage(options: argparse.Namespace, out: Console) -> int:
     overlay = Overlay(store) if options.dry_run else None
     target: Store = overlay or store
     context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ))
-    results = _rebuild(target, context, out) if options.rebuild else _publish(target, context, options.dist, out)
+    dist = options.dist or Path("dist")
+    results = _rebuild(target, context, out) if options.rebuild else _publish(target, context, dist, out)
     _report(results, store.location, overlay, out)
     if options.json:
         writes = {"writes": overlay.writes} if overlay else {}
@@ -113,10 +118,10 @@ def _publish(store: Store, context: Context, dist: Path, out: Console) -> list[R
 
 
 def _file_visits(files: DistFiles, store: Store) -> None:
-    for visit in files.visits:
-        path = f"visits/{visit.name}"
+    for name, data in files.visits:
+        path = f"visits/{name}"
         if store.head(path) is None:
-            store.put(path, visit.read_bytes(), kind=Kind.VISIT, condition=IF_ABSENT)
+            store.put(path, data, kind=Kind.VISIT, condition=IF_ABSENT)
 
 
 def _rebuild(store: Store, context: Context, out: Console) -> list[Result]:

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from tasks.console import emit_json
 from tasks.core.errors import ServiceFailed
-from tasks.core.index import HTML_TYPE, JSON_TYPE
+from tasks.core.index import HTML_TYPE, JSON_TYPE, LIST_PATH
 from tasks.core.negotiation import OFFERED, PLAIN_HTML, negotiate
 from tasks.core.storage import Kind
 
@@ -44,6 +44,8 @@ def serve(store: Store, port: int | None, out: Console, *, as_json: bool = False
     with _bind(store, port, out) as server:
         address = f"http://{HOST}:{server.server_port}"
         try:
+            if store.head(LIST_PATH) is None:
+                out.warn(f"{store.location} is empty: publish something first")
             out.info(f"{store.location} is at {address}/ ; Ctrl-C ends it")
             out.info(f"pip install --index-url {address}/simple/ NAME")
             if as_json:
@@ -73,6 +75,11 @@ class Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say in one line that a connection broke; the base class prints a traceback."""
+        del request
+        self.out.detail(f"the connection from {client_address} broke: {sys.exception()}")
+
 
 def _bind(store: Store, port: int | None, out: Console) -> Server:
     try:
@@ -96,11 +103,11 @@ class Handler(BaseHTTPRequestHandler):
         """Answer with headers and body."""
         try:
             self._answer()
-        except ServiceFailed as error:
-            self.server.out.error(str(error))
-            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the index cannot be read")
         except ConnectionError:  # the client has gone
             self.close_connection = True
+        except (ServiceFailed, OSError) as error:
+            self.server.out.error(str(error))
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "the index cannot be read")
 
     def do_HEAD(self) -> None:
         """Answer with headers."""

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -356,6 +357,7 @@ def test_an_epoch_that_is_none_is_bad_input(
 def test_an_unknown_option_is_bad_input() -> None:
     assert main(["--nonsense"]) == 2
     assert main(["--port", "70000"]) == 2
+    assert main(["--dist", "missing"]) == 2
     assert main(["--serve", "--rebuild"]) == 2
 
 
@@ -584,6 +586,21 @@ def test_a_publisher_that_is_killed_leaves_whole_pages_and_the_rerun_completes_t
 
         assert snapshot(index) == expected
     assert interrupted >= 1
+
+
+def test_an_interrupted_publisher_says_so_and_the_rerun_goes_on(here: Path) -> None:
+    make_wheel(here / "dist" / "wheels")
+    slow = here / "dist" / "wheels" / "slow-1.0-py3-none-any.whl"
+    os.mkfifo(slow)
+    command = [sys.executable, "-m", "tasks.publish"]
+    publisher = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
+    with slow.open("wb"):  # the publisher is reading it by now
+        publisher.send_signal(signal.SIGINT)
+        _, said = publisher.communicate()
+
+    assert (publisher.returncode, said) == (130, "error: interrupted; run the same command again to go on\n")
+    slow.unlink()
+    assert main([]) == 0
 
 
 def test_publishers_side_by_side_lose_no_link(here: Path) -> None:

@@ -277,12 +277,17 @@ def test_an_installer_installs_from_it(served: Served, installer: str, tmp_path:
 
 def test_ctrl_c_ends_it_without_an_error(tmp_path: Path) -> None:
     with start(tmp_path, "--port", "0") as server:
-        address(server)
+        url = address(server)
         server.send_signal(signal.SIGINT)
         _, errors = server.communicate(timeout=10)
 
     assert server.returncode == 0
-    assert errors.endswith("stopped\n")
+    assert errors.splitlines() == [
+        f"warning: {tmp_path} is empty: publish something first",
+        f"{tmp_path} is at {url.removesuffix('simple/')} ; Ctrl-C ends it",
+        f"pip install --index-url {url} NAME",
+        "stopped",
+    ]
 
 
 def test_a_port_that_is_taken_is_a_failed_service(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ class DirectoryStore:
         """Write a temporary file, then link it (where nothing may be) or rename it (under the directory's lock)."""
         with self._failures("write", path):
             target = self._resolve(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(target.parent)
             with self._scratch_file() as scratch:
                 token = _fill(scratch, data, durable=kind.durable)
                 if sha256 not in {None, token}:
@@ -208,6 +208,15 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _make_directory(directory: Path) -> None:
+    """Make a directory and those above it; each is on disk before anything is put into it."""
+    if directory.is_dir():
+        return
+    _make_directory(directory.parent)
+    directory.mkdir(exist_ok=True)
+    _sync_directory(directory.parent)
 
 
 def _sweep(directory: Path) -> None:
