@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -185,12 +186,9 @@ def _requirement(pinned: str) -> dict[str, str]:
     try:
         requirement = Requirement(pinned)
     except InvalidRequirement:
-        return {
-            "name": pinned,
-            "uri": f"urn:spare-tire:build-requirement:{canonicalize_name(pinned.partition('=')[0])}",
-        }
+        return {"name": pinned, "uri": f"urn:spare-tire:build-requirement:{quote(pinned, safe='')}"}
     versions = sorted(specifier.version for specifier in requirement.specifier)
-    version = f"@{versions[0]}" if versions else ""
+    version = f"@{quote(versions[0], safe='')}" if versions else ""
     return {"name": pinned, "uri": f"pkg:pypi/{canonicalize_name(requirement.name)}{version}"}
 
 

@@ -1,0 +1,169 @@
+"""What a visit shows: on a CI to the letter, on a terminal what matters, in a file plain lines."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tasks.console import Console
+from tasks.core.actions import Action, Sdist
+from tasks.core.logs import plain
+from tasks.core.records import ActionOutcome
+from tasks.core.targets import PythonTag
+from tasks.core.wheels import ExpectedWheel
+from tasks.progress import display, show_summary
+from tests.builds import action, make_sdist, wheel_name, write_plan
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT = Path(__file__).parent.parent
+AZURE, GITHUB = {"TF_BUILD": "True"}, {"GITHUB_ACTIONS": "true"}
+ACTION = Action(
+    package="spam",
+    target="host",
+    instance="local",
+    arch="x86_64",
+    python=PythonTag.parse("cp312"),
+    wheel=ExpectedWheel(
+        name=canonicalize_name("spam"),
+        version=Version("1.0"),
+        build=(),
+        interpreter="cp312",
+        abi="cp312",
+        platforms=("linux_x86_64",),
+    ),
+    sdist=Sdist(filename="spam-1.0.tar.gz", url="https://x.test/spam-1.0.tar.gz", sha256="0" * 64),
+)
+TITLE = ACTION.wheel.filename
+BUILT = ActionOutcome(action=ACTION, outcome="built", wheel=TITLE, seconds=3.2)
+FAILED = ActionOutcome(
+    action=ACTION,
+    outcome="failed",
+    reason="the build failed: ##vso[task.complete]",
+    log="logs/k.txt.gz",
+    tail=("in std::vector", "##[endgroup]"),
+)
+
+
+def shown(environ: dict[str, str], *, quiet: bool = False) -> None:
+    """Show two actions side by side, one of which fails."""
+    with display(Console(quiet=quiet), "local x86_64", 2, environ) as shows:
+        shows.started("one")
+        shows.started("two")
+        shows.line("one", "unseen")
+        shows.finished("two", FAILED, ["spare-tire: building", "##[endgroup]", "::error::x"])
+        shows.finished("one", BUILT, ["compiling :robot: [bold]"])
+
+
+def test_azure_gets_one_unbroken_group_per_action(capsys: pytest.CaptureFixture[str]) -> None:
+    shown(AZURE)
+    assert capsys.readouterr().err.splitlines() == [
+        "##[group]two",
+        "spare-tire: building",
+        "# #[endgroup]",
+        ": :error: :x",
+        "##[endgroup]",
+        "failed two: the build failed: # #vso[task.complete]",
+        "##[group]one",
+        "compiling :robot: [bold]",
+        "##[endgroup]",
+        f"built {TITLE} in 3 s",
+    ]
+
+
+def test_github_gets_groups_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    shown(GITHUB)
+    said = capsys.readouterr().err.splitlines()
+    assert (said[0], said[4], said[6], said[8]) == ("::group::two", "::endgroup::", "::group::one", "::endgroup::")
+
+
+def test_a_quiet_ci_gets_the_groups_of_failures(capsys: pytest.CaptureFixture[str]) -> None:
+    shown(AZURE, quiet=True)
+    said = capsys.readouterr().err
+    assert "##[group]two" in said
+    assert "##[group]one" not in said
+
+
+def test_a_file_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    shown({})
+    assert capsys.readouterr().err.splitlines() == [
+        "building one",
+        "building two",
+        "failed two: the build failed: ##vso[task.complete]",
+        f"built {TITLE} in 3 s",
+    ]
+
+
+def test_the_summary_ends_with_the_failures_and_where_their_logs_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show_summary(Console(), [BUILT, FAILED], "dist", {})
+    assert [line.rstrip() for line in capsys.readouterr().err.splitlines()] == [
+        f"built   {TITLE}  3.2 s",
+        f"failed  {TITLE}",
+        "  | in std::vector",
+        "  | ##[endgroup]",
+        f"error: {TITLE}: the build failed: ##vso[task.complete]; the log is dist/logs/k.txt.gz",
+    ]
+
+
+def test_the_summary_commands_no_ci(capsys: pytest.CaptureFixture[str]) -> None:
+    show_summary(Console(quiet=True), [FAILED], "dist", GITHUB)
+    assert capsys.readouterr().err.splitlines() == [
+        "  | in std: :vector",
+        "  | # #[endgroup]",
+        f"error: {TITLE}: the build failed: # #vso[task.complete]; the log is dist/logs/k.txt.gz",
+    ]
+
+
+def test_a_terminal_shows_a_line_for_the_running_action_and_a_bar_for_the_visit(tmp_path: Path) -> None:
+    hostile = "print('\\x1b]0;owned\\x07\\x1b[2Jspare-tire: \\x1b[31mpretending', flush=True); time.sleep(1)"
+    write_plan(tmp_path / "build/plan.json", action(make_sdist(tmp_path / "sdists", "spam", before=hostile)))
+
+    screen = on_a_terminal(tmp_path)
+
+    assert "owned" not in screen
+    assert "\x1b[31mpretending" not in screen
+    text = plain(screen)
+    assert re.search(r"local \w+ .*0/1", text)
+    assert re.search(rf"{re.escape(wheel_name('spam'))} .*pretending .*0:00:0\d", text)
+    assert re.search(rf"built {re.escape(wheel_name('spam'))} in \d+ s", text)
+
+
+def on_a_terminal(folder: Path) -> str:
+    """Run the stage with a terminal as standard error; return what it was sent."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 160, 0, 0))
+    (folder / "tmp").mkdir()
+    dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "COLUMNS", "NO_COLOR", "COVERAGE_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    environment = {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "TERM": "xterm-256color"}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tasks.build"],
+        cwd=folder,
+        env=environment,
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    screen = b""
+    try:
+        while chunk := os.read(ours, 1 << 16):
+            screen += chunk
+    except OSError:  # Linux says EIO when the other side has closed
+        pass
+    finally:
+        os.close(ours)
+    assert running.wait(10) == 0
+    return screen.decode()
