@@ -283,9 +283,14 @@ class Ended:
         said = [line.strip() for line in self.lines if line.strip()]
         return said[-1] if said else f"exit status {self.status} and not a word"
 
+    @property
+    def met_full_disk(self) -> bool:
+        """True where it says that the disk is full, which its last line mostly does not."""
+        return any(NO_SPACE in line for line in self.lines)
+
     def failure(self, what: str) -> Failed:
         """Return the failure of ``what``, for which this process was run."""
-        if any(NO_SPACE in line for line in self.lines):
+        if self.met_full_disk:
             return Failed(f"{what}: the disk is full ({NO_SPACE})")
         return Failed(f"{what}: {self.last_line}")
 
@@ -969,7 +974,7 @@ def _drive(
     ended = runner.run(sandbox.wrap(argv, source, writable), source, variables)
     if ended.status:
         failure = ended.failure("the build failed")
-        raise Failed(f"{failure}{host.shortcomings()}")
+        raise failure if ended.met_full_disk else Failed(f"{failure}{host.shortcomings()}")
     try:
         with open(os.open(answer, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             found = json.load(file)
