@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from tasks.services.download import fetch_file
 from tasks.wheelfile import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tasks.core.actions import Action, Patch, Sdist
     from tasks.services.pip_config import PipSettings
@@ -42,21 +42,9 @@ def fetch_sources(
     An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Raises :class:`ServiceFailed`
     with all that could not be fetched, after everything else was.
     """
-    from tasks.services.http import Http  # noqa: PLC0415 - heavy, and mostly there is nothing to fetch
-
     wanted = {action.sdist.sha256: action.sdist for action in actions}
     places = {sha256: _place(cache, sdist) for sha256, sdist in sorted(wanted.items())}
-    with Http(settings.index_url or "", settings=settings) as http, ThreadPoolExecutor(THREADS) as pool:
-        try:
-            fetches = {
-                sha256: pool.submit(fetch_file, http, wanted[sha256].url, sha256, place)
-                for sha256, place in places.items()
-            }
-            found = {sha256: fetch.exception() for sha256, fetch in fetches.items()}
-        except KeyboardInterrupt:
-            http.close()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    found = _fetch({place: wanted[sha256] for sha256, place in places.items()}, settings)
     for error in found.values():
         if error is not None and not isinstance(error, (Refused, ServiceFailed)):
             raise error
@@ -71,11 +59,49 @@ def fetch_sources(
         except Refused as changed:
             refused[action.key] = str(changed)
             continue
-        if mismatch := found[action.sdist.sha256]:
+        if mismatch := found[places[action.sdist.sha256]]:
             refused[action.key] = str(mismatch)
         else:
             sources[action.key] = Sources(sdist=places[action.sdist.sha256], patches=patches)
     return sources, refused
+
+
+def _fetch(wanted: Mapping[Path, Sdist], settings: PipSettings) -> dict[Path, Exception | None]:
+    """Put each sdist in its place; return the places with what went wrong.
+
+    An interruption does not wait for servers: the threads are daemons, and what they had of a file is removed.
+    """
+    from tasks.services.http import Http  # noqa: PLC0415 - heavy, and mostly there is nothing to fetch
+
+    found: dict[Path, Exception | None] = {}
+    left = list(wanted.items())[::-1]
+
+    def work() -> None:
+        while True:
+            try:
+                place, sdist = left.pop()
+            except IndexError:
+                return
+            try:
+                fetch_file(http, sdist.url, sdist.sha256, place)
+                found[place] = None
+            except Exception as error:  # noqa: BLE001 - it is raised, or said, where all are known
+                found[place] = error
+
+    with Http(settings.index_url or "", settings=settings) as http:
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(THREADS, len(wanted)))]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except KeyboardInterrupt:
+            left.clear()
+            for place in wanted:
+                for part in place.parent.glob(f".{place.name}.{os.getpid()}-*.part"):
+                    part.unlink(missing_ok=True)
+            raise
+    return dict(sorted(found.items()))
 
 
 def _place(cache: Path, sdist: Sdist) -> Path:

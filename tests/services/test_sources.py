@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from tasks.core.actions import Action, Patch, Sdist
+from tasks.core.errors import BadInput, ServiceFailed
+from tasks.core.targets import PythonTag
+from tasks.core.wheels import ExpectedWheel
+from tasks.services.pip_config import PipSettings
+from tasks.services.sources import Sources, fetch_sources
+from tests.services.web_server import Reply, web_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.services.web_server import WebServer
+
+BYTES = b"an sdist"
+DIGEST = sha256(BYTES).hexdigest()
+SETTINGS = PipSettings(timeout=30)
+
+
+@pytest.fixture
+def server() -> Iterator[WebServer]:
+    with web_server() as made:
+        yield made
+
+
+def action(url: str, python: str = "cp312", *, digest: str = DIGEST, patches: tuple[Patch, ...] = ()) -> Action:
+    tag = PythonTag.parse(python)
+    filename = url.rpartition("/")[2]
+    return Action(
+        package="spam",
+        target="host",
+        instance="local",
+        arch="x86_64",
+        python=tag,
+        wheel=ExpectedWheel(
+            name=canonicalize_name("spam"),
+            version=Version("1.0"),
+            build=(),
+            interpreter=tag.interpreter,
+            abi=tag.abi,
+            platforms=("linux_x86_64",),
+        ),
+        sdist=Sdist(filename=filename, url=url, sha256=digest),
+        patches=patches,
+    )
+
+
+def test_an_sdist_of_several_actions_is_fetched_once_and_never_again(server: WebServer, tmp_path: Path) -> None:
+    server.replies["/spam-1.0.tar.gz"] = Reply(body=BYTES)
+    actions = [action(f"{server.url}/spam-1.0.tar.gz", python) for python in ("cp311", "cp312")]
+
+    first = fetch_sources(actions, tmp_path / "cache", SETTINGS)
+    again = fetch_sources(actions, tmp_path / "cache", SETTINGS)
+
+    place = tmp_path / "cache" / DIGEST / "spam-1.0.tar.gz"
+    assert first == again == ({each.key: Sources(sdist=place) for each in actions}, {})
+    assert place.read_bytes() == BYTES
+    assert len(server.asked) == 1
+
+
+def test_what_cannot_be_had_is_said_of_all_and_the_rest_is_fetched(server: WebServer, tmp_path: Path) -> None:
+    server.replies["/spam-1.0.tar.gz"] = Reply(body=BYTES)
+    lost = [action(f"{server.url}/lost-{number}.tar.gz", digest=f"{number}" * 64) for number in (2, 1)]
+
+    with pytest.raises(ServiceFailed) as caught:
+        fetch_sources([*lost, action(f"{server.url}/spam-1.0.tar.gz")], tmp_path, SETTINGS)
+
+    assert caught.value.messages == (
+        f"{server.url}/lost-1.tar.gz: the server answers 404 Not Found",
+        f"{server.url}/lost-2.tar.gz: the server answers 404 Not Found",
+    )
+    assert (tmp_path / DIGEST / "spam-1.0.tar.gz").read_bytes() == BYTES
+
+
+def test_other_bytes_are_refused_for_their_actions_alone(server: WebServer, tmp_path: Path) -> None:
+    server.replies["/spam-1.0.tar.gz"] = Reply(body=BYTES)
+    server.replies["/eggs-1.0.tar.gz"] = Reply(body=b"other bytes")
+    good, bad = action(f"{server.url}/spam-1.0.tar.gz"), action(f"{server.url}/eggs-1.0.tar.gz", digest="0" * 64)
+
+    sources, refused = fetch_sources([bad, good], tmp_path, SETTINGS)
+
+    assert list(sources) == [good.key]
+    found = sha256(b"other bytes").hexdigest()
+    said = f"its sha256 is {found}, expected {'0' * 64}; nothing of it was kept"
+    assert refused == {bad.key: f"{server.url}/eggs-1.0.tar.gz: {said}"}
+
+
+@pytest.mark.parametrize(("filename", "digest"), [("..", DIGEST), ("a b.tar.gz", DIGEST), ("x.tar.gz", "../../x")])
+def test_what_is_no_file_name_or_digest_is_no_path(filename: str, digest: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        fetch_sources([action(f"https://x.test/{filename}", digest=digest)], tmp_path, SETTINGS)
+    assert str(caught.value) == (
+        f"the plan has an sdist {filename!r} with the sha256 {digest!r}, which cannot be; plan again"
+    )
+
+
+def test_a_patch_is_taken_as_it_was_planned(server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.replies["/spam-1.0.tar.gz"] = Reply(body=BYTES)
+    (tmp_path / "fix.patch").write_bytes(b"planned")
+    patch = Patch(path="fix.patch", sha256=sha256(b"planned").hexdigest())
+    patched = action(f"{server.url}/spam-1.0.tar.gz", patches=(patch,))
+    monkeypatch.setenv("SPARE_TIRE_MATRIX", str(tmp_path / "wheel_matrix.yml"))
+
+    sources, refused = fetch_sources([patched], tmp_path / "cache", SETTINGS)
+    assert sources[patched.key].patches == (tmp_path / "fix.patch",)
+
+    (tmp_path / "fix.patch").write_bytes(b"changed")
+    sources, refused = fetch_sources([patched], tmp_path / "cache", SETTINGS)
+    found = sha256(b"changed").hexdigest()
+    said = f"its sha256 is {found}, the plan has {patch.sha256}; run nox -s plan again"
+    assert (sources, refused) == ({}, {patched.key: f"{tmp_path / 'fix.patch'}: {said}"})
+
+
+def test_an_interruption_waits_for_no_server(server: WebServer, tmp_path: Path) -> None:
+    server.replies["/spam-1.0.tar.gz"] = Reply(body=BYTES, delay=20)
+    began = time.monotonic()
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch_sources([action(f"{server.url}/spam-1.0.tar.gz")], tmp_path, SETTINGS)
+
+    assert time.monotonic() - began < 5
+    assert not list(tmp_path.rglob("*.part"))
