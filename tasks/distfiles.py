@@ -1,8 +1,9 @@
-"""Reads what ``build`` left in ``dist/``: wheels with their records and logs, and visits."""
+"""Reads what ``build`` left, in ``dist/`` or in folders of CI artifacts: wheels, records, logs and visits."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ from tasks.core.candidates import Candidate, Outcome, Result
 from tasks.core.errors import BadInput
 from tasks.core.provenance import UnfitRecord, recipe_of
 from tasks.core.wheels import problems
-from tasks.wheelfile import UnreadableWheel, read_wheel
+from tasks.wheelfile import UnreadableWheel, read_wheel, sha256_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+_ENDS = (".whl", ".json", ".txt.gz")
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*")
 
 
@@ -30,17 +33,30 @@ class DistFiles:
 
 def read_dist(dist: Path) -> DistFiles:
     """Read and check every wheel in ``dist/wheels``; one that is not fit costs no other."""
+    return read_folders([dist / part for part in ("wheels", "records", "logs", "visits")])
+
+
+def read_folders(folders: Iterable[Path]) -> DistFiles:
+    """Read and check every wheel below the folders, however deep, with the records, logs and visits there.
+
+    What lies there twice is one if its bytes are equal; a wheel that lies there with two contents is refused. Of
+    several records or logs of a wheel the first path's counts.
+    """
+    found: dict[str, list[Path]] = defaultdict(list)
+    try:
+        for path in sorted({path for folder in folders for path in folder.rglob("*") if path.name.endswith(_ENDS)}):
+            found[path.name].append(path)
+        visits = tuple(
+            (name, paths[0].read_bytes())
+            for name, paths in sorted(found.items())
+            if paths[0].parent.name == "visits" and _SAFE.fullmatch(name)
+        )
+    except OSError as error:
+        raise BadInput(f"{error.filename} cannot be read: {error.strerror}; name another directory") from error
     wheels: list[Candidate] = []
     refused: list[Result] = []
-    try:
-        paths = sorted((dist / "wheels").glob("*.whl"))
-        found = [path for path in sorted((dist / "visits").glob("*.json")) if _SAFE.fullmatch(path.name)]
-        visits = tuple((path.name, path.read_bytes()) for path in found)
-    except OSError as error:
-        place = error.filename or dist
-        raise BadInput(f"{place} cannot be read: {error.strerror}; name another directory with --dist") from error
-    for path in paths:
-        wheel = _read(path, dist)
+    for name in sorted(name for name in found if name.endswith(".whl")):
+        wheel = _read(name, found)
         if isinstance(wheel, Candidate):
             wheels.append(wheel)
         else:
@@ -48,26 +64,33 @@ def read_dist(dist: Path) -> DistFiles:
     return DistFiles(wheels=tuple(wheels), refused=tuple(refused), visits=visits)
 
 
-def _read(path: Path, dist: Path) -> Candidate | Result:
+def _read(  # noqa: PLR0911 - each reason why a wheel does not go out
+    name: str, found: Mapping[str, Sequence[Path]]
+) -> Candidate | Result:
     def unfit(note: str, outcome: Outcome = Outcome.INVALID) -> Result:
-        return Result(filename=path.name, outcome=outcome, note=note)
+        return Result(filename=name, outcome=outcome, note=note)
 
-    if not _SAFE.fullmatch(path.name):
+    if not _SAFE.fullmatch(name):
         return unfit("its name holds characters that no wheel's name may (PEP 427)")
-    record_path, log = dist / "records" / f"{path.name}.json", dist / "logs" / f"{path.name}.txt.gz"
+    path, *others = found[name]
+    record_path = next(iter(found.get(f"{name}.json", ())), None)
+    log = next(iter(found.get(f"{name}.txt.gz", ())), None)
     try:
         contents = read_wheel(path)
-        record = record_path.read_bytes() if record_path.is_file() else None
-        if log.is_file():
+        differing = [other for other in others if sha256_of(other) != contents.sha256]
+        record = record_path.read_bytes() if record_path else None
+        if log:
             log.open("rb").close()  # it is read when it is put, which is no time to find that it cannot be
     except UnreadableWheel as error:
         return unfit(str(error))
     except OSError as error:
         return unfit(f"{error.filename or path} cannot be read: {error.strerror}")
-    if found := list(problems(contents)):
-        return unfit("; ".join(found))
+    if wrong := list(problems(contents)):
+        return unfit("; ".join(wrong))
+    if differing:
+        return unfit(f"{path} and {differing[0]} have the same name and other bytes", Outcome.REFUSED)
     try:
         recipe = None if record is None else recipe_of(record, contents.sha256)
     except UnfitRecord as error:
         return unfit(f"its record {record_path} is unfit: {error}; build it again", Outcome.REFUSED)
-    return Candidate.of(contents, path, record=record, recipe=recipe, log=log if log.is_file() else None)
+    return Candidate.of(contents, path, record=record, recipe=recipe, log=log)

@@ -54,6 +54,11 @@ def matrix_path(options: argparse.Namespace) -> Path:
     return Path(options.matrix or os.environ.get("SPARE_TIRE_MATRIX") or MATRIX)
 
 
+def names_matrix(options: argparse.Namespace) -> bool:
+    """Whether the user named a matrix, by option or environment: then it has to be there."""
+    return bool(options.matrix or os.environ.get("SPARE_TIRE_MATRIX"))
+
+
 def chosen_index(options: argparse.Namespace) -> str | None:
     """Return the index that the user chose by option or environment, if any: then no matrix is asked."""
     return options.index or os.environ.get("SPARE_TIRE_INDEX") or None

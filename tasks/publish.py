@@ -13,15 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import console, matrixfile
+from tasks import console, matrixfile, options
 from tasks.core.candidates import Outcome, Result
 from tasks.core.errors import BadInput, Failed, Refused
 from tasks.core.protocol import Context, publish
 from tasks.core.storage import IF_ABSENT, Kind
-from tasks.distfiles import read_dist
+from tasks.distfiles import read_dist, read_folders
 from tasks.pages import Pages
 from tasks.serve import serve
-from tasks.stores import index_location, open_store
+from tasks.stores import open_store
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
 from tasks.stores.survey import survey
@@ -44,10 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = console.parser("publish", "Publish the built wheels to the package index.")
     parser.add_argument(
-        "--index", metavar="URL", help="the index, a directory (default: the matrix's, else dist/index)"
+        "folders",
+        nargs="*",
+        metavar="DIR",
+        type=_directory,
+        help="publish what lies in these folders, however deep, as CI artifacts do (default: what lies in --dist)",
     )
-    parser.add_argument("--matrix", metavar="FILE", type=Path, help="the matrix (default: wheel_matrix.yml)")
-    parser.add_argument("--dist", metavar="DIR", type=_directory, help="what to publish (default: dist)")
+    options.add_index(parser)
+    options.add_matrix(parser)
+    options.add_dist(parser)
     parser.add_argument("--dry-run", action="store_true", help="write nothing; list every write")
     parser.add_argument("--port", type=_port, help="the port for --serve (default: 8000, or a free one; 0: a free one)")
     mode = parser.add_mutually_exclusive_group()
@@ -68,32 +73,35 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _stage(options: argparse.Namespace, out: Console) -> int:
-    store = open_store(_location(options))
-    if options.serve:
-        return serve(store, options.port, out, as_json=options.json)
-    overlay = Overlay(store) if options.dry_run else None
+def _stage(chosen: argparse.Namespace, out: Console) -> int:
+    store = open_store(_location(chosen))
+    if chosen.serve:
+        return serve(store, chosen.port, out, as_json=chosen.json)
+    overlay = Overlay(store) if chosen.dry_run else None
     target: Store = overlay or store
     context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ))
-    dist = options.dist or Path("dist")
-    results = _rebuild(target, context, out) if options.rebuild else _publish(target, context, dist, out)
+    if chosen.dist != Path(options.DIST) and not chosen.dist.is_dir():  # the default need not be there yet
+        raise BadInput(f"--dist: there is no directory {chosen.dist}")
+    if chosen.rebuild:
+        results = _rebuild(target, context, out)
+    else:
+        files = read_folders(chosen.folders) if chosen.folders else read_dist(chosen.dist)
+        results = _publish(target, context, files, out)
     _report(results, store.location, overlay, out)
-    if options.json:
+    if chosen.json:
         writes = {"writes": overlay.writes} if overlay else {}
         wheels = [{"filename": one.filename, "note": one.note, "outcome": one.outcome.value} for one in results]
         console.emit_json({"index": store.location, "wheels": wheels, **writes})
     return _exit_code(results)
 
 
-def _location(options: argparse.Namespace) -> str:
-    environment = os.environ
-    chosen = options.matrix or environment.get("SPARE_TIRE_MATRIX")
-    matrix = Path(chosen or "wheel_matrix.yml")
-    given = options.index or environment.get("SPARE_TIRE_INDEX")
-    configured = None
-    if not given and (chosen or matrix.exists()):  # who names the index needs no matrix
-        configured = matrixfile.load(matrix).index
-    return index_location(options.index, environment.get("SPARE_TIRE_INDEX"), matrix, configured)
+def _location(chosen: argparse.Namespace) -> str:
+    """Return the index's location; who names it needs no matrix."""
+    given = options.chosen_index(chosen)
+    matrix = options.matrix_path(chosen)
+    if given or not (options.names_matrix(chosen) or matrix.exists()):
+        return given or options.INDEX
+    return options.index_of(matrixfile.load(matrix), matrix)
 
 
 def _upload_time(environment: os._Environ[str]) -> str:
@@ -106,8 +114,7 @@ def _upload_time(environment: os._Environ[str]) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _publish(store: Store, context: Context, dist: Path, out: Console) -> list[Result]:
-    files = read_dist(dist)
+def _publish(store: Store, context: Context, files: DistFiles, out: Console) -> list[Result]:
     results = drive(publish(files.wheels, context), store)
     unrecorded = {wheel.filename for wheel in files.wheels if wheel.record is None}
     for result in results:

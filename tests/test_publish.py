@@ -345,6 +345,47 @@ def test_bad_input(arguments: list[str], message: str, capsys: pytest.CaptureFix
     assert errors(capsys) == [f"error: {message}"]
 
 
+def test_folders_of_ci_artifacts_are_searched_however_nested(here: Path) -> None:
+    wheel = make_wheel(here / "artifacts" / "1 build" / "freebsd" / "wheels")
+    record = write_record(wheel, digest(wheel))
+    make_wheel(here / "artifacts" / "2 build" / "wheels", "other")
+    make_wheel(here / "dist" / "wheels", "local")
+
+    assert main(["artifacts"]) == 0
+
+    index = here / "dist" / "index"
+    assert sorted(path.name for path in (index / "packages").glob("*.whl")) == [
+        "demo-1.0-py3-none-any.whl",
+        "other-1.0-py3-none-any.whl",
+    ]
+    assert (index / "records" / f"{wheel.name}.json").read_bytes() == record
+
+
+def test_a_wheel_that_two_jobs_built_is_one_if_its_bytes_are_equal(here: Path) -> None:
+    for job in ("1", "2"):
+        make_wheel(here / "artifacts" / job)
+
+    assert main(["artifacts/1", "artifacts/2"]) == 0
+
+    assert [file.filename for file in page(here / "dist" / "index").files] == ["demo-1.0-py3-none-any.whl"]
+
+
+def test_a_wheel_that_two_jobs_built_differently_is_refused_and_the_others_go_out(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_wheel(here / "artifacts" / "1")
+    make_wheel(here / "artifacts" / "2", text="# other")
+    make_wheel(here / "artifacts" / "2", "other")
+
+    assert main(["artifacts"]) == 4
+
+    name = "demo-1.0-py3-none-any.whl"
+    assert f"error: {name}: artifacts/1/{name} and artifacts/2/{name} have the same name and other bytes" in errors(
+        capsys
+    )
+    assert [path.name for path in (here / "dist/index/packages").glob("*.whl")] == ["other-1.0-py3-none-any.whl"]
+
+
 def test_an_epoch_that_is_none_is_bad_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

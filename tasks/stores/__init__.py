@@ -67,16 +67,3 @@ def open_store(location: str) -> Store:
         known = ", ".join(["a directory", *(f"{known}://…" for known in sorted(STORES) if known)])
         raise BadInput(f"the index is {location or '(empty)'!r}, expected {known}")
     return STORES[name](location)
-
-
-def index_location(option: str | None, environment: str | None, matrix: Path, configured: str | None) -> str:
-    """Choose the index's location: the option, the environment's, the matrix's ``index``, else ``dist/index``.
-
-    A relative directory in the matrix is relative to the matrix.
-    """
-    given = option or environment
-    if given:
-        return given
-    if configured is None:
-        return "dist/index"
-    return configured if "://" in configured else str(matrix.parent / configured)

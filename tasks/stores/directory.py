@@ -147,10 +147,12 @@ class DirectoryStore:
     @staticmethod
     def _open_scratch(directory: Path) -> IO[bytes]:
         while True:
-            directory.mkdir(parents=True, exist_ok=True)
             try:
+                directory.mkdir(parents=True, exist_ok=True)
                 file = (directory / secrets.token_hex(8)).open("xb")
-            except FileNotFoundError:  # another writer has removed .tmp between the two lines
+            except (FileExistsError, FileNotFoundError):  # another writer removed .tmp meanwhile
+                if directory.is_file():
+                    raise
                 continue
             fcntl.flock(file, fcntl.LOCK_EX)
             if os.fstat(file.fileno()).st_nlink:

@@ -4,14 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.storage import IF_ABSENT, Kind
-from tasks.stores import index_location, open_store
+from tasks.stores import open_store
 from tasks.stores.directory import DirectoryStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_directory_that_is_not_there_is_empty_and_is_made_by_the_first_put(tmp_path: Path) -> None:
@@ -174,13 +177,3 @@ def test_a_location_of_an_unknown_scheme_is_bad_input(location: str) -> None:
         open_store(location)
 
     assert error.value.messages == (f"the index is {location or '(empty)'!r}, expected a directory",)
-
-
-def test_the_index_is_the_options_then_the_environments_then_the_matrixs_then_the_default() -> None:
-    matrix = Path("team/wheel_matrix.yml")
-
-    assert index_location("option", "environment", matrix, "matrix") == "option"
-    assert index_location(None, "environment", matrix, "matrix") == "environment"
-    assert index_location(None, None, matrix, "matrix") == "team/matrix"
-    assert index_location(None, None, matrix, "s3://bucket") == "s3://bucket"
-    assert index_location(None, None, matrix, None) == "dist/index"

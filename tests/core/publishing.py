@@ -1,0 +1,80 @@
+"""Publishes over a store in memory, and tells what was done."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from packaging.utils import canonicalize_name
+
+from tasks.core.candidates import Candidate
+from tasks.core.index import ProjectPage
+from tasks.core.protocol import Context, publish
+from tasks.core.storage import Changed
+from tests.core.scheduler import Lines, perform
+from tests.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tasks.core.candidates import Result
+    from tasks.core.storage import Operation
+
+TIME = "2026-01-02T03:04:05.000000Z"
+
+
+def wheel(
+    filename: str = "demo-1.0-py3-none-any.whl",
+    content: bytes = b"ours",
+    *,
+    record: bytes | None = None,
+    recipe: str | None = None,
+    log: bytes | None = None,
+) -> Candidate:
+    return Candidate(
+        filename=filename,
+        project=canonicalize_name(filename.partition("-")[0]),
+        sha256=hashlib.sha256(content).hexdigest(),
+        size=len(content),
+        metadata=b"Name: demo\nX-From: " + content,
+        source=content,
+        record=record,
+        recipe=recipe,
+        log=log,
+    )
+
+
+def steps(
+    *wheels: Candidate, known_tokens: bool = True, rebuild: list[str] | None = None
+) -> Generator[Operation, Any, tuple[Result, ...]]:
+    token_of = MemoryStore(known_tokens=known_tokens).token_of
+    context = Context(render=Lines(), token_of=token_of, upload_time=TIME)
+    return publish(wheels, context, rebuild=None if rebuild is None else [canonicalize_name(name) for name in rebuild])
+
+
+def run(
+    store: MemoryStore, generator: Generator[Operation, Any, tuple[Result, ...]], *known: Candidate
+) -> tuple[list[str], tuple[Result, ...]]:
+    """Return what was done, a word and a path each, and the results."""
+    asked: list[str] = []
+    answer: object = None
+    stored = {one.source: one for one in known if isinstance(one.source, bytes)}
+    while True:
+        try:
+            operation = generator.send(answer)
+        except StopIteration as stop:
+            return asked, stop.value
+        answer = perform(operation, store, stored)
+        refused = " refused" if isinstance(answer, Changed) else ""
+        asked.append(f"{type(operation).__name__.lower()} {operation.path}{refused}")
+
+
+def published(*wheels: Candidate) -> MemoryStore:
+    store = MemoryStore()
+    run(store, steps(*wheels))
+    return store
+
+
+def page(store: MemoryStore, name: str = "demo") -> ProjectPage:
+    path = f"simple/{name}/index.json"
+    return ProjectPage.from_json(store.objects[path], path)

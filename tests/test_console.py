@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks import console
+from tasks.console import Console
+from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run(*argv: str, error: BaseException | None = None) -> int:
+    def stage(_: argparse.Namespace, terminal: Console) -> int:
+        if error is not None:
+            raise error
+        terminal.info("doing [it]")
+        terminal.detail("how")
+        terminal.warn("take care of [this]")
+        return 0
+
+    return console.run(console.parser("x", "A stage."), argv, stage)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(Failed("a"), 1), (BadInput("a"), 2), (ServiceFailed("a"), 3), (Refused("a"), 4)],
+)
+def test_each_kind_of_error_has_its_exit_code(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int
+) -> None:
+    assert run(error=error) == code
+    assert capsys.readouterr().err == "error: a\n"
+
+
+def test_each_message_of_an_error_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(error=BadInput("a [1]", "b")) == 2
+    assert capsys.readouterr().err == "error: a [1]\nerror: b\n"
+
+
+def test_an_interruption_is_130_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(error=KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "error: interrupted; run the same command again to go on\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "doing [it]\nwarning: take care of [this]\n"),
+        (["--quiet"], "warning: take care of [this]\n"),
+        (["--verbose"], "doing [it]\nhow\nwarning: take care of [this]\n"),
+    ],
+)
+def test_messages_go_to_standard_error(capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:
+    assert run(*options) == 0
+    assert capsys.readouterr() == ("", said)
+
+
+def test_quiet_and_verbose_exclude_each_other() -> None:
+    assert run("--quiet", "--verbose") == 2
+
+
+def test_an_option_cannot_be_shortened() -> None:
+    assert run("--verb") == 2
+
+
+def test_a_table_keeps_its_first_column_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    Console().table(["target", "what"], [["a-long-name-of-a-target", "one two three four five [six]"]])
+    lines = [line.rstrip() for line in capsys.readouterr().err.splitlines()]
+    assert lines[3].startswith(" a-long-name-of-a-target   one two")
+    assert "".join(line[26:] for line in lines[3:]).split() == ["one", "two", "three", "four", "five", "[six]"]
