@@ -15,7 +15,7 @@ from tasks.build import main
 from tasks.core.matrix import Rules
 from tasks.core.provenance import recipe_of
 from tasks.wheelfile import sha256_of
-from tests.builds import action, machine, make_sdist, wheel_name, write_plan
+from tests.builds import action, machine, make_sdist, search_path, wheel_name, write_plan
 
 PLAN = Path("build/plan.json")
 
@@ -26,6 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("PATH", search_path())
     for variable in ("TF_BUILD", "GITHUB_ACTIONS", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_MATRIX"):
         monkeypatch.delenv(variable, raising=False)
     return tmp_path
@@ -140,6 +141,23 @@ def test_source_date_epoch_fixes_the_time_of_a_visit(here: Path, monkeypatch: py
 
     assert [path.name for path in Path("dist/visits").iterdir()] == ["bench-1-20270115T080000Z.json"]
     assert visits()[0]["started"] == "2027-01-15T08:00:00Z"
+
+
+def test_on_a_ci_a_build_commands_nobody(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TF_BUILD", "True")
+    hostile = (
+        r"print('50 %\r##vso[task.complete]'); print('##[endgroup]'); print('\x1b[0m::error::'); os.write(1, b'\xff')"
+    )
+    write_plan(PLAN, action(make_sdist(here / "sdists", "spam", before=hostile)))
+
+    assert main([]) == 0
+
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "##" in line or "::" in line] == [f"##[group]{wheel_name('spam')}", "##[endgroup]"]
+    group = said[said.index(f"##[group]{wheel_name('spam')}") : said.index("##[endgroup]")]
+    assert {"# #vso[task.complete]", "# #[endgroup]", ": :error: :"} <= set(group)
 
 
 # ── What fails ────────────────────────────────────────────────────────────────────────────────────────────────────────

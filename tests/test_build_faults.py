@@ -17,23 +17,25 @@ import pytest
 
 from tasks.core.matrix import Check, Rules
 from tasks.core.targets import PythonTag
-from tests.builds import action, machine, make_sdist, pack, python_tag, wheel_name, write_plan
+from tests.builds import action, machine, make_sdist, pack, python_tag, search_path, wheel_name, write_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tasks.core.actions import Action
 
 ROOT = Path(__file__).parent.parent
 ONE_MORE_WHEEL = "open(os.path.join(directory, 'spare-1.0-py3-none-any.whl'), 'wb').close()"
 
 
-def build(folder: Path, *argv: str, **variables: str) -> subprocess.Popen[str]:
+def build(folder: Path, *argv: str, through: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start the stage in a folder, with a scratch root in it."""
     dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_", "COVERAGE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     (folder / "tmp").mkdir(parents=True, exist_ok=True)
-    environment = {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), **variables}
+    environment = {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "PATH": search_path()}
     return subprocess.Popen(
-        [sys.executable, "-m", "tasks.build", *argv],
+        [*through, sys.executable, "-m", "tasks.build", *argv],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -139,6 +141,24 @@ def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Pa
         "slow": "built",
         "spam": "kept",
     }
+
+
+def test_a_full_disk_is_said_and_a_rerun_goes_on(tmp_path: Path) -> None:
+    mounted = 'mount -t tmpfs -o size=4k none "$0" && printf %4096s >"$0/ballast" && exec "$@"'
+    unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, str(tmp_path / "dist")]
+    (tmp_path / "dist").mkdir()
+    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("needs a mount namespace of its own")
+    write_plan(tmp_path / "build/plan.json", action(make_sdist(tmp_path / "sdists", "spam")))
+
+    full = build(tmp_path, "--quiet", through=unshare)
+    _, err = full.communicate(timeout=60)
+
+    assert full.returncode == 3, err
+    assert err == "error: dist: No space left on device; what was built is kept, a rerun goes on\n"
+    again = build(tmp_path, "--quiet")
+    assert again.communicate(timeout=60) == ("", "")
+    assert list(wheels(tmp_path)) == [wheel_name("spam")]
 
 
 def processes_below(folder: Path) -> list[str]:

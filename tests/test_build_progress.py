@@ -23,7 +23,7 @@ from tasks.core.records import ActionOutcome
 from tasks.core.targets import PythonTag
 from tasks.core.wheels import ExpectedWheel
 from tasks.progress import display, show_summary
-from tests.builds import action, make_sdist, wheel_name, write_plan
+from tests.builds import action, make_sdist, search_path, wheel_name, write_plan
 
 if TYPE_CHECKING:
     import pytest
@@ -148,6 +148,7 @@ def on_a_terminal(folder: Path) -> str:
     dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "COLUMNS", "NO_COLOR", "COVERAGE_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     environment = {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "TERM": "xterm-256color"}
+    environment["PATH"] = search_path()
     running = subprocess.Popen(
         [sys.executable, "-m", "tasks.build"],
         cwd=folder,

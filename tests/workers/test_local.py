@@ -12,12 +12,14 @@ from tasks.core.matrix import Instance
 from tasks.core.targets import PythonTag
 from tasks.workers import open_worker
 from tasks.workers.local import LocalWorker, build_path, find_uv
+from tests.builds import search_path
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory for temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("PATH", search_path())
     return tmp_path
 
 

@@ -19,7 +19,7 @@ from tasks.progress import display
 from tasks.services.sources import Sources
 from tasks.workers.local import LocalWorker
 from tasks.workers.visits import Means, Visit
-from tests.builds import action, make_sdist, wheel_name
+from tests.builds import action, make_sdist, search_path, wheel_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,7 @@ class Stage:
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("PATH", search_path())
     return Stage(tmp_path)
 
 
