@@ -1,9 +1,9 @@
 """Builds one wheel from one sdist: ``python helper.py JOB.json``. The same file runs on every worker.
 
-Standard library only, Python 3.8 or later, POSIX. The job is a JSON object, format ``spare-tire/job`` version 1; its fields
-and their meaning are the attributes of :class:`Job`. The answer is ``<output>/result.json``, format ``spare-tire/result``
-version 1, written atomically and last, also where the action failed; beside it lies the wheel. What the build prints is
-streamed to standard output as it comes; lines that begin with ``spare-tire:`` are the helper's own.
+Standard library only, Python 3.8 or later, POSIX. The job is a JSON object, format ``spare-tire/job`` version 1; its
+fields and what they mean are the attributes of :class:`Job`. The answer is ``<output>/result.json``, format
+``spare-tire/result`` version 1, written atomically and last, also where the action failed; beside it lies the wheel.
+What the build prints is streamed to standard output as it comes; lines that begin with ``spare-tire:`` are our own.
 
 Exit codes: 0 built, 1 the action failed (``reason`` in the result says why), 2 the job is wrong (nothing was run).
 
@@ -41,17 +41,20 @@ import traceback
 import zipfile
 import zlib
 from dataclasses import MISSING, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from typing import Self
 
-EARLIEST, LATEST = 315532800, 4354819198  # 1980-01-01 and 2107-12-31T23:59:58: the times that a zip, so a wheel, can hold
+EARLIEST = 315532800  # 1980-01-01T00:00:00Z and
+LATEST = 4354819198  # 2107-12-31T23:59:58Z: the times that a zip can hold, and so a wheel
 GRACE = 3.0  # seconds between SIGTERM and SIGKILL
 ROUNDS = 4  # environments made at most until the backend's wishes are met: hint, static, dynamic, and one to spare
 NO_SPACE = os.strerror(errno.ENOSPC)
 PLAIN = re.compile(  # PEP 508 without URLs: an installer would build what a URL or a path gives it, out of the sandbox
-    r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*(\[[\w., \t-]*\])?[ \t]*\(?[ \t]*([~=!<>][^;@/\\\r\n]*)?(;[^\r\n]*)?"
+    r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?[ \t]*(\[[\w., \t-]*\])?[ \t]*"
+    r"\(?[ \t]*([~=!<>][^;@/\\\r\n]*)?(;[^\r\n]*)?"
 )
 
 
@@ -109,7 +112,7 @@ def _nullable(rule: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or rule(value)
 
 
-def _field(expected: str, rule: Callable[[object], bool], **default: Any) -> Any:
+def _field(expected: str, rule: Callable[[object], bool], **default: Any) -> Any:  # noqa: ANN401 - as dataclasses has it
     return field(metadata={"expected": expected, "rule": rule}, **default)
 
 
@@ -155,20 +158,20 @@ def read_job(path: str) -> Job:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
     except (OSError, ValueError) as error:
-        raise BadJob("{}: {}".format(path, error)) from None
+        raise BadJob(f"{path}: {error}") from None
     if not isinstance(found, dict) or found.pop("format", None) != "spare-tire/job":
-        raise BadJob("{}: not a job; expected an object whose format is spare-tire/job".format(path))
+        raise BadJob(f"{path}: not a job; expected an object whose format is spare-tire/job")
     version = found.pop("version", None)
     if version != 1:
-        raise BadJob("{}: version is {}; this helper knows version 1".format(path, json.dumps(version)))
-    problems = ["{}: {}: is no field of a job".format(path, name) for name in found if name not in _FIELDS]
+        raise BadJob(f"{path}: version is {json.dumps(version)}; this helper knows version 1")
+    problems = [f"{path}: {name}: is no field of a job" for name in found if name not in _FIELDS]
     for name, rule in _FIELDS.items():
         if name not in found:
             if rule.default is MISSING and rule.default_factory is MISSING:
-                problems.append("{}: {}: is missing; expected {}".format(path, name, rule.metadata["expected"]))
+                problems.append(f"{path}: {name}: is missing; expected {rule.metadata['expected']}")
         elif not rule.metadata["rule"](found[name]):
             value = json.dumps(found[name])
-            problems.append("{}: {}: is {}; expected {}".format(path, name, value, rule.metadata["expected"]))
+            problems.append(f"{path}: {name}: is {value}; expected {rule.metadata['expected']}")
     if problems:
         raise BadJob(*problems)
     return Job(**found)
@@ -308,7 +311,7 @@ class Runner:
         self.deadline = time.monotonic() + timeout
         self._children_file = _adopt_orphans()
 
-    def __enter__(self) -> Runner:
+    def __enter__(self) -> Self:
         reading, self._guard = os.pipe()
         self._guardian = os.fork()
         if self._guardian == 0:
@@ -347,13 +350,11 @@ class Runner:
         finally:
             self._end(child)
             os.write(self._guard, b"0\n")
-            assert child.stdout is not None
-            child.stdout.close()
+            cast("IO[bytes]", child.stdout).close()
 
     def _relay(self, child: subprocess.Popen[bytes], *, show: bool) -> list[str]:
         """Pass the output on line by line until it ends, or its process has ended; return the last lines."""
-        assert child.stdout is not None
-        handle, pending, ended = child.stdout.fileno(), b"", False
+        handle, pending, ended = cast("IO[bytes]", child.stdout).fileno(), b"", False
         last: collections.deque[bytes] = collections.deque(maxlen=200)
         while True:
             left = self.deadline - time.monotonic()
@@ -450,7 +451,7 @@ class Member:
     mode: int
     mtime: float
     target: str = ""
-    read: Callable[[], Any] | None = None
+    read: Callable[[], Any] = io.BytesIO
 
 
 def verify(job: Job) -> None:
@@ -474,7 +475,15 @@ def unpack(sdist: str, into: str) -> tuple[str, int]:
     try:
         with _members(sdist) as members:
             newest = _write(members, into)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, OverflowError) as error:
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise Failed(f"{name} cannot be read: {error}") from None
     except Failed as refusal:
         raise Failed(f"{name} is refused: {refusal}") from None
@@ -570,7 +579,6 @@ def _write_member(member: Member, path: str, into: str) -> None:
         shutil.copyfile(original, path)
         shutil.copymode(original, path)
         return
-    assert member.read is not None
     with member.read() as source, open(path, "wb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
     os.chmod(path, 0o755 if member.mode & 0o100 else 0o644)
@@ -598,7 +606,7 @@ print(json.dumps({
     "platform": sysconfig.get_platform(),
     "base": os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
     "prefixes": sorted({sys.base_prefix, sys.base_exec_prefix}),
-    "headers": sysconfig.get_path("include"),
+    "headers": [sysconfig.get_path("include"), sysconfig.get_config_var("INCLUDEPY")],
     "cc": sysconfig.get_config_var("CC") or "",
 }))
 """
@@ -612,7 +620,8 @@ class Host:
     base: str
     """The interpreter's real path, without symbolic links and shims."""
     prefixes: Sequence[str]
-    headers: str
+    headers: Sequence[str]
+    """Directories, in one of which Python.h should be."""
     compiler: Sequence[str]
     """Command words; empty where none is found."""
     compiler_version: str | None
@@ -625,8 +634,10 @@ class Host:
         if not self.compiler:
             names = " and ".join(self.looked_for)
             said += f" (no C compiler is there: looked for {names} on PATH; install one, gcc or clang)"
-        if not os.path.exists(os.path.join(self.headers, "Python.h")):
-            said += f" (the interpreter lacks its headers: no Python.h in {self.headers}; install its development files)"
+        if not any(os.path.exists(os.path.join(folder, "Python.h")) for folder in self.headers):
+            said += (
+                f" (the interpreter lacks its headers: no Python.h in {self.headers[0]}; install its development files)"
+            )
         return said
 
 
@@ -655,7 +666,7 @@ def look_around(job: Job, runner: Runner, cwd: str) -> Host:
         {**interpreter, "executable": job.python},
         found["base"],
         found["prefixes"],
-        found["headers"],
+        list(filter(None, found["headers"])),
         compiler,
         version[0] if version else None,
         list(dict.fromkeys(word[0] for word in words)),
@@ -683,16 +694,17 @@ def _rustup_home() -> str | None:
     return path if os.path.isdir(path) else None
 
 
-def build_variables(job: Job, scratch: Scratch, host: Host, epoch: int, requirements: Sequence[str]) -> dict[str, str]:
+def build_variables(shop: Workshop, epoch: int, requirements: Sequence[str]) -> dict[str, str]:
     """Return the variables of the build: the base, flags that keep the build's path out of binaries, the job's own.
 
     ``CFLAGS`` that nobody asked for would cost optimisation with setuptools, which puts them in the place of the
     interpreter's own; it adds ``CPPFLAGS`` to them. CMake knows ``CFLAGS`` alone, and adds them.
     """
+    job, scratch = shop.job, shop.scratch
     flags: dict[str, str] = {}
     if re.fullmatch(r"[\w@%+=:,./-]+", scratch.path):  # compilers' flags are split at blanks
         flags["RUSTFLAGS"] = f"--remap-path-prefix={scratch.path}=."
-        if host.maps_prefixes:
+        if shop.host.maps_prefixes:
             flags["CPPFLAGS"] = f"-ffile-prefix-map={scratch.path}=."
             if not any(item.startswith("setuptools==") for item in requirements):
                 flags["CFLAGS"] = flags["CXXFLAGS"] = flags["CPPFLAGS"]
@@ -731,7 +743,9 @@ class Sandbox:
 
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix", "/gnu")
-SETTINGS = "alternatives ca-certificates crypto-policies group ld.so.cache ld.so.conf ld.so.conf.d localtime passwd pki ssl"
+SETTINGS = (
+    "alternatives ca-certificates crypto-policies group ld.so.cache ld.so.conf ld.so.conf.d localtime passwd pki ssl"
+)
 NETWORK_SETTINGS = "gai.conf host.conf hosts nsswitch.conf protocols resolv.conf services"
 
 
@@ -770,17 +784,38 @@ def _toolchains(job: Job, host: Host) -> Iterator[str]:
             yield path
 
 
+@dataclass(frozen=True)
+class Workshop:
+    """An action's job and all it is done with."""
+
+    job: Job
+    scratch: Scratch
+    runner: Runner
+    host: Host
+    sandbox: Sandbox
+
+    def install(self, argv: Sequence[str], *, show: bool = True) -> Ended:
+        """Run an installer: outside the sandbox, with the user's configuration; it must run no code of a package."""
+        return self.runner.run(argv, self.scratch.path, installer_variables(self.job), show=show)
+
+    def run(
+        self, argv: Sequence[str], cwd: str, variables: Mapping[str, str], *writable: str, stdin: str = ""
+    ) -> Ended:
+        """Run code of a package, or on its files: in the sandbox, with these variables alone."""
+        argv = self.sandbox.wrap(argv, cwd, writable)
+        return self.runner.run(argv, cwd, variables, stdin=stdin or os.devnull)
+
+
 # --- environments -----------------------------------------------------------------------------------------------------
 
 
 class Uv:
     """Makes environments with uv; files are copied, since a hard link would let one build poison the cache of all."""
 
-    def __init__(self, job: Job, runner: Runner, host: Host, scratch: Scratch) -> None:
-        assert job.installer is not None
-        self.uv, self.python = job.installer, host.base
-        self.flags = ["--no-index", "--no-config", "--offline", "--find-links", job.wheelhouse] if job.wheelhouse else []
-        self.version = runner.run([self.uv, "--version"], scratch.path, installer_variables(job), show=False).last_line
+    def __init__(self, uv: str, shop: Workshop) -> None:
+        self.uv, self.python, wheelhouse = uv, shop.host.base, shop.job.wheelhouse
+        self.flags = ["--no-index", "--no-config", "--offline", "--find-links", wheelhouse] if wheelhouse else []
+        self.version = shop.install([self.uv, "--version"], show=False).last_line
 
     def create(self, env: str) -> list[str]:
         """Return the command that makes an empty environment."""
@@ -798,10 +833,10 @@ class Pip:
     So what a build does to its environment never runs as an installer, outside the sandbox.
     """
 
-    def __init__(self, job: Job, runner: Runner, host: Host, scratch: Scratch) -> None:
-        self.python = host.base
-        self.flags = ["--no-index", "--isolated", "--find-links", job.wheelhouse] if job.wheelhouse else []
-        made = runner.run([self.python, "-m", "venv", scratch.pip], scratch.path, installer_variables(job))
+    def __init__(self, shop: Workshop) -> None:
+        self.python, wheelhouse, scratch = shop.host.base, shop.job.wheelhouse, shop.scratch
+        self.flags = ["--no-index", "--isolated", "--find-links", wheelhouse] if wheelhouse else []
+        made = shop.install([self.python, "-m", "venv", scratch.pip])
         found = [item for item in installed(scratch.pip) if item.startswith("pip==")]
         if made.status or not found:
             missing = any("ensurepip" in line for line in made.lines)
@@ -837,19 +872,16 @@ def installer_variables(job: Job) -> dict[str, str]:
     return kept
 
 
-def make_environment(
-    installer: Uv | Pip, runner: Runner, job: Job, scratch: Scratch, env: str, wanted: Sequence[str], *options: str
-) -> None:
+def make_environment(shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequence[str], *options: str) -> None:
     """Make an environment and install ``wanted`` into it, from wheels alone, so that nothing runs while installing."""
-    variables = installer_variables(job)
     remove(env)
-    made = runner.run(installer.create(env), scratch.path, variables)
+    made = shop.install(installer.create(env))
     if made.status:
         raise made.failure("no environment can be made")
     if not wanted:
         return
     argv = [*installer.install(env), "--only-binary", ":all:", *options, "--", *wanted]
-    ended = runner.run(argv, scratch.path, variables)
+    ended = shop.install(argv)
     if ended.status:
         raise _not_installed(ended)
 
@@ -864,8 +896,10 @@ def _not_installed(ended: Ended) -> Failed:
             "build that first, or constrain it to a release that has one"
         )
     reason = re.search(r"Because .*?unsatisfiable|ERROR: (?:Cannot install .*?dependencies)", text)
-    return Failed(f"the requirements cannot be installed: {reason[0]}") if reason else ended.failure(
-        "the requirements cannot be installed"
+    return (
+        Failed(f"the requirements cannot be installed: {reason[0]}")
+        if reason
+        else ended.failure("the requirements cannot be installed")
     )
 
 
@@ -918,11 +952,9 @@ with open(sys.argv[2], "w") as file:
 """
 
 
-def build_wheel(
-    job: Job, runner: Runner, scratch: Scratch, host: Host, sandbox: Sandbox, installer: Uv | Pip, source: str,
-    epoch: int, result: dict[str, Any],
-) -> str:  # fmt: skip
-    """Build the wheel; return its path. The environment is made anew, and whole, each time the backend asks for more."""
+def build_wheel(shop: Workshop, installer: Uv | Pip, source: str, epoch: int, result: dict[str, Any]) -> str:
+    """Build the wheel; return its path. Each time the backend asks for more, the environment is made anew."""
+    job, scratch = shop.job, shop.scratch
     wishes = list(dict.fromkeys([*_static_requires(source), *job.build_requires, "build"]))
     constraints = os.path.join(scratch.path, "constraints.txt")
     with open(constraints, "w", encoding="utf-8") as file:
@@ -932,13 +964,13 @@ def build_wheel(
             if not PLAIN.fullmatch(wish):
                 raise Failed(f"the build requirement {wish} is refused: expected a project name with versions, no URL")
         with step(result, "environment", f"installing {', '.join(wishes)}"):
-            make_environment(installer, runner, job, scratch, scratch.env, wishes, "--constraint", constraints)
+            make_environment(shop, installer, scratch.env, wishes, "--constraint", constraints)
             result["requirements"] = installed(scratch.env)
-        variables = build_variables(job, scratch, host, epoch, result["requirements"])
+        variables = build_variables(shop, epoch, result["requirements"])
         own = {"PATH", "HOME", "TMPDIR", "RUSTUP_HOME"}
         result["environment"] = {name: value for name, value in sorted(variables.items()) if name not in own}
         with step(result, "build", f"building {job.package['name']} {job.package['release']}"):
-            answer = _drive(job, runner, scratch, host, sandbox, source, variables)
+            answer = _drive(shop, source, variables)
         if not answer:
             return _only_wheel(os.path.join(scratch.out, "wheel"))
         new = [wish for wish in answer["requires"] if wish not in wishes]
@@ -963,18 +995,17 @@ def _static_requires(source: str) -> list[str]:
     return requires if _is_list(requires) else []
 
 
-def _drive(
-    job: Job, runner: Runner, scratch: Scratch, host: Host, sandbox: Sandbox, source: str, variables: Mapping[str, str]
-) -> dict[str, Any]:
+def _drive(shop: Workshop, source: str, variables: Mapping[str, str]) -> dict[str, Any]:
     """Run the PEP 517 hooks in the environment; return the driver's answer, empty when the wheel is built."""
+    scratch = shop.scratch
     answer = os.path.join(scratch.out, "answer.json")
-    what = json.dumps([source, os.path.join(scratch.out, "wheel"), job.config_settings])
+    what = json.dumps([source, os.path.join(scratch.out, "wheel"), shop.job.config_settings])
     argv = [os.path.join(scratch.env, "bin", "python"), "-I", "-c", DRIVER, what, answer]
-    writable = [scratch.source, scratch.env, scratch.home, scratch.tmp, scratch.out]
-    ended = runner.run(sandbox.wrap(argv, source, writable), source, variables)
+    writable = scratch.source, scratch.env, scratch.home, scratch.tmp, scratch.out
+    ended = shop.run(argv, source, variables, *writable)
     if ended.status:
         failure = ended.failure("the build failed")
-        raise failure if ended.met_full_disk else Failed(f"{failure}{host.shortcomings()}")
+        raise failure if ended.met_full_disk else Failed(f"{failure}{shop.host.shortcomings()}")
     try:
         with open(os.open(answer, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             found = json.load(file)
@@ -999,13 +1030,12 @@ def _only_wheel(directory: str) -> str:
     return path
 
 
-def patch(job: Job, runner: Runner, sandbox: Sandbox, source: str, scratch: Scratch) -> None:
+def patch(shop: Workshop, source: str) -> None:
     """Apply the job's patches, in their order, without fuzz."""
-    variables = base_variables(scratch, job.path, scratch.env)
-    for path in job.patches:
+    variables = base_variables(shop.scratch, shop.job.path, shop.scratch.env)
+    for path in shop.job.patches:
         say(f"applying {os.path.basename(path)}")
-        argv = sandbox.wrap(["patch", "-p1", "-N", "-f", "-F0"], source, [scratch.source])
-        ended = runner.run(argv, source, variables, stdin=path)
+        ended = shop.run(["patch", "-p1", "-N", "-f", "-F0"], source, variables, shop.scratch.source, stdin=path)
         if ended.status:
             raise ended.failure(f"{os.path.basename(path)} does not apply")
 
@@ -1071,26 +1101,24 @@ for name in sys.argv[1:]:
 """
 
 
-def check_wheel(
-    job: Job, runner: Runner, scratch: Scratch, sandbox: Sandbox, installer: Uv | Pip, wheel: str,
-    checks: list[dict[str, str]],
-) -> None:  # fmt: skip
-    """Install the wheel into a fresh environment, import it, run the job's own check; each outcome goes to ``checks``."""
+def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[dict[str, str]]) -> None:
+    """Install the wheel into a fresh environment, import it, run the job's own check; ``checks`` gets each outcome."""
+    scratch = shop.scratch
     with zipfile.ZipFile(wheel) as archive:
         modules = importable(archive.namelist())
         metadata = archive.read(_metadata_path(archive.namelist(), "METADATA")).decode("utf-8", "replace")
     python = os.path.join(scratch.check, "bin", "python")
-    names, command = job.check.get("import"), job.check.get("run")
+    names, command = shop.job.check.get("import"), shop.job.check.get("run")
     names = modules if names is None else names
     empty(scratch.home, scratch.tmp)
-    variables = base_variables(scratch, job.path, scratch.check)
+    variables = base_variables(scratch, shop.job.path, scratch.check)
 
     def run(argv: list[str]) -> Callable[[], None]:
-        return lambda: _passes(runner.run(sandbox.wrap(argv, scratch.home, writable), scratch.home, variables))
+        writable = scratch.check, scratch.home, scratch.tmp
+        return lambda: _passes(shop.run(argv, scratch.home, variables, *writable))
 
-    writable = [scratch.check, scratch.home, scratch.tmp]
     steps: list[tuple[str, str, Callable[[], None] | None]] = [
-        ("install", os.path.basename(wheel), lambda: _install(job, runner, scratch, installer, wheel, metadata)),
+        ("install", os.path.basename(wheel), lambda: _install(shop, installer, wheel, metadata)),
         ("import", ", ".join(names), run([python, "-I", "-c", IMPORT, *names]) if names else None),
         ("run", command or "", run(["sh", "-c", command]) if command else None),
     ]
@@ -1111,14 +1139,14 @@ def _passes(ended: Ended) -> None:
         raise Failed(ended.last_line)
 
 
-def _install(job: Job, runner: Runner, scratch: Scratch, installer: Uv | Pip, wheel: str, metadata: str) -> None:
+def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> None:
     """Install the wheel. Its metadata is the package's word, so requirements are looked at before an installer is."""
     required = email.parser.HeaderParser().parsestr(metadata).get_all("Requires-Dist") or []
     required = [wish for wish in required if not re.search(r"\bextra\b", wish.partition(";")[2])]
     for wish in required:
         if not PLAIN.fullmatch(wish):
             raise Failed(f"its requirement {wish} is refused: expected a project name with versions, no URL")
-    make_environment(installer, runner, job, scratch, scratch.check, [wheel])
+    make_environment(shop, installer, shop.scratch.check, [wheel])
 
 
 # --- the action -------------------------------------------------------------------------------------------------------
@@ -1146,16 +1174,17 @@ def act(job: Job, scratch: Scratch, runner: Runner, result: dict[str, Any]) -> N
     result["tools"]["cc"] = host.compiler_version
     sandbox = find_sandbox(job, runner, host, scratch)
     result["tools"]["sandbox"] = sandbox.version
-    patch(job, runner, sandbox, source, scratch)
+    shop = Workshop(job, scratch, runner, host, sandbox)
+    patch(shop, source)
     with step(result, "environment", "looking for the installer"):
-        installer = (Uv if job.installer else Pip)(job, runner, host, scratch)
+        installer = Uv(job.installer, shop) if job.installer else Pip(shop)
         result["tools"]["installer"] = installer.version
-    wheel = build_wheel(job, runner, scratch, host, sandbox, installer, source, epoch, result)
+    wheel = build_wheel(shop, installer, source, epoch, result)
     result["tools"]["build"] = next(item[7:] for item in result["requirements"] if item.startswith("build=="))
     if job.build_tag:
         wheel = retag(wheel, job.build_tag)
     with step(result, "check", f"checking {os.path.basename(wheel)}"):
-        check_wheel(job, runner, scratch, sandbox, installer, wheel, result["checks"])
+        check_wheel(shop, installer, wheel, result["checks"])
     result["wheel"] = deliver(wheel, job.output)
 
 
@@ -1215,7 +1244,9 @@ def run(job: Job) -> dict[str, Any]:
         result["reason"] = "nobody reads the helper's output any more"
     except OSError as error:
         full = f"the disk is full ({NO_SPACE})"
-        result["reason"] = full if error.errno == errno.ENOSPC else f"{error.filename or 'the worker'}: {error.strerror}"
+        result["reason"] = (
+            full if error.errno == errno.ENOSPC else f"{error.filename or 'the worker'}: {error.strerror}"
+        )
     except Exception as error:  # noqa: BLE001 - the result must be written, and the log tells the rest
         traceback.print_exc(file=sys.stdout)
         result["reason"] = f"the helper itself failed, please report it: {type(error).__name__}: {error}"

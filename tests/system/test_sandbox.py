@@ -1,23 +1,36 @@
-"""In the sandbox a build sees the system, its own directories, and nothing else."""
+"""In the sandbox a build sees the system, its own directories, and nothing else of the machine."""
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.workers.conftest import wheelhouse  # noqa: F401 - a fixture
+from tests.workers.conftest import real_sdists, wheelhouse
 from tests.workers.helper_jobs import Outcome, backend, job_for, perform, sdist_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+__all__ = ["real_sdists", "wheelhouse"]  # fixtures that the tests of workers share with these
+
 pytestmark = [pytest.mark.needs("bwrap"), pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap is Linux's")]
+TELL = "\nimport json; print('told', json.dumps(seen), flush=True)"
+CONNECT = """
+import socket
+try:
+    socket.create_connection(("127.0.0.1", {port}), timeout=5)
+    seen = "connected"
+except OSError as error:
+    seen = type(error).__name__
+"""
 
 
 def sandboxed(folder: Path, wheels: Path, code: str, **changes: object) -> Outcome:
@@ -25,18 +38,128 @@ def sandboxed(folder: Path, wheels: Path, code: str, **changes: object) -> Outco
     return perform({**job, **changes}, folder)
 
 
+def told(outcome: Outcome) -> Any:  # noqa: ANN401 - whatever the build tells
+    lines = [line[5:] for line in outcome.log.splitlines() if line.startswith("told ")]
+    assert lines, outcome.log
+    return json.loads(lines[-1])
+
+
 @pytest.fixture
-def server() -> Iterator[int]:
+def port() -> Iterator[int]:
     """A port of this machine's loopback that takes connections."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(60)
-        threading.Thread(target=lambda: listening.accept()[0].close(), daemon=True).start()
         yield listening.getsockname()[1]
-        with socket.create_connection(listening.getsockname()):
-            pass  # lets the thread end
 
 
-def test_the_sandbox_is_in_the_result(tmp_path: Path, wheelhouse: Path) -> None:  # noqa: F811 - the fixture
+def processes_with(marker: str) -> list[int]:
+    """The processes of this machine, however nested, on whose command line ``marker`` stands."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if marker.encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def test_the_result_names_the_sandbox(tmp_path: Path, wheelhouse: Path) -> None:
     outcome = sandboxed(tmp_path, wheelhouse, "pass")
     assert outcome.status == 0, outcome.log
     assert outcome.result["tools"]["sandbox"].startswith("bubblewrap ")
+
+
+def test_a_build_cannot_read_the_user_s_files(tmp_path: Path, wheelhouse: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    job = tmp_path / "job.json"
+    paths = [str(secret), str(job), str(tmp_path / "output"), "/etc/shadow", "/home", "/var/log", "/run", "/sys"]
+    outcome = sandboxed(tmp_path, wheelhouse, f"seen = [path for path in {paths!r} if os.path.exists(path)]" + TELL)
+    assert told(outcome) == []
+
+
+def test_a_build_finds_an_empty_home_that_is_its_own(tmp_path: Path, wheelhouse: Path) -> None:
+    code = "home = os.path.expanduser('~'); seen = [home, os.listdir(home)]; open(home + '/x', 'w').close()" + TELL
+    outcome = sandboxed(tmp_path, wheelhouse, code)
+    assert told(outcome) == [str(tmp_path.resolve() / "root" / outcome.result["key"][:16] / "home"), []]
+
+
+def test_a_build_cannot_write_to_the_system(tmp_path: Path, wheelhouse: Path) -> None:
+    code = """
+    seen = []
+    for folder in ("/usr", "/etc/ssl", os.path.dirname(os.path.realpath(sys.executable))):
+        try:
+            open(os.path.join(folder, "spam"), "w").close()
+            seen.append(folder)
+        except OSError:
+            pass
+    """
+    assert told(sandboxed(tmp_path, wheelhouse, code + TELL.replace("\n", "\n    "))) == []
+
+
+def test_a_build_has_no_network(tmp_path: Path, wheelhouse: Path, port: int) -> None:
+    assert told(sandboxed(tmp_path, wheelhouse, CONNECT.format(port=port) + TELL)) == "ConnectionRefusedError"
+
+
+def test_a_build_has_the_network_that_its_job_asks_for(tmp_path: Path, wheelhouse: Path, port: int) -> None:
+    outcome = sandboxed(tmp_path, wheelhouse, CONNECT.format(port=port) + TELL, network=True)
+    assert told(outcome) == "connected"
+    assert outcome.result["network"] is True
+
+
+def test_a_check_has_no_network_and_no_user_s_files_either(tmp_path: Path, wheelhouse: Path, port: int) -> None:
+    probe = f"import socket; socket.create_connection(('127.0.0.1', {port}))"
+    command = f'test ! -e {tmp_path}/job.json && ! python -c "{probe}" 2>/dev/null && echo apart'
+    outcome = sandboxed(tmp_path, wheelhouse, "pass", check={"run": command})
+    assert outcome.status == 0, outcome.log
+    assert "apart" in outcome.log.splitlines()
+
+
+def test_a_build_sees_its_own_processes_only(tmp_path: Path, wheelhouse: Path) -> None:
+    code = "seen = sorted(int(name) for name in os.listdir('/proc') if name.isdigit())" + TELL
+    seen = told(sandboxed(tmp_path, wheelhouse, code))
+    assert seen[0] == 1
+    assert len(seen) <= 4  # bubblewrap's init, the front end, the hook
+    assert os.getpid() not in seen
+
+
+def test_a_daemon_dies_with_its_build(tmp_path: Path, wheelhouse: Path) -> None:
+    marker = f"sleep-{tmp_path.name}-{os.getpid()}"
+    code = f"import subprocess; subprocess.Popen(['sh', '-c', 'sleep 600; :', '{marker}'], start_new_session=True)"
+    running: list[list[int]] = []
+    watching = threading.Event()
+
+    def watch() -> None:
+        while not watching.wait(0.01):
+            running.append(processes_with(marker))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        assert sandboxed(tmp_path, wheelhouse, code + "; time.sleep(1)").status == 0
+    finally:
+        watching.set()
+        watcher.join()
+    assert any(running), "the daemon never ran"
+    give_up = time.monotonic() + 10
+    while processes_with(marker) and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert processes_with(marker) == []
+
+
+def test_a_required_sandbox_that_is_not_there_fails_the_action(tmp_path: Path, wheelhouse: Path) -> None:
+    job = job_for(sdist_of(tmp_path, backend()), tmp_path, sandbox="require", wheelhouse=str(wheelhouse))
+    outcome = perform(job, tmp_path, {"PATH": "/nowhere"})
+    assert outcome.status == 1
+    assert outcome.reason == "a sandbox is required, but bubblewrap is not installed"
+
+
+def test_the_sandbox_changes_no_byte_of_the_wheel(tmp_path: Path, real_sdists: dict[str, Path]) -> None:
+    wheels = []
+    for sandbox in ("require", "never"):
+        folder = tmp_path / sandbox
+        folder.mkdir()
+        outcome = perform(job_for(real_sdists["markupsafe"], folder, sandbox=sandbox), folder)
+        assert outcome.status == 0, outcome.log
+        wheels.append((outcome.output / outcome.result["wheel"]["filename"]).read_bytes())
+    assert wheels[0] == wheels[1]

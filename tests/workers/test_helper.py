@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.workers.helper_jobs import HELPER, backend, finish, job_for, perform, sdist_of, start, write_sdist
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY = hashlib.sha256(b"spam-1.0.tar.gz").hexdigest()
 FOREVER = """
@@ -114,13 +116,9 @@ def test_what_the_build_prints_is_streamed_line_by_line(tmp_path: Path, wheelhou
 
 
 def test_bytes_that_are_no_text_pass_through(tmp_path: Path, wheelhouse: Path) -> None:
-    job = job_for(
-        sdist_of(tmp_path, backend(r"os.write(1, b'\xff\xfe\n')")), tmp_path, wheelhouse=str(wheelhouse)
-    )
+    job = job_for(sdist_of(tmp_path, backend(r"os.write(1, b'\xff\xfe\n')")), tmp_path, wheelhouse=str(wheelhouse))
     (tmp_path / "job.json").write_text(json.dumps(job))
-    done = subprocess.run(
-        [sys.executable, str(HELPER), str(tmp_path / "job.json")], stdout=subprocess.PIPE, check=True
-    )
+    done = subprocess.run([sys.executable, str(HELPER), str(tmp_path / "job.json")], stdout=subprocess.PIPE, check=True)
     assert b"\xff\xfe\n" in done.stdout
 
 
@@ -246,9 +244,7 @@ def test_an_old_result_does_not_outlive_a_new_failure(tmp_path: Path, wheelhouse
     sys.platform != "linux", reason="elsewhere a daemon's parent is init"))])  # fmt: skip
 def test_a_time_out_kills_the_build_and_what_it_started(tmp_path: Path, wheelhouse: Path, *, apart: bool) -> None:
     code = backend(FOREVER.format(apart=apart))
-    outcome = perform(
-        job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse), timeout=6), tmp_path
-    )
+    outcome = perform(job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse), timeout=6), tmp_path)
     assert outcome.status == 1
     assert outcome.reason == "the action took longer than its time-out of 6 s and was stopped"
     assert len(pids_in(outcome.log)) == 2
@@ -258,17 +254,13 @@ def test_a_time_out_kills_the_build_and_what_it_started(tmp_path: Path, wheelhou
 
 def test_a_build_that_ignores_sigterm_is_killed(tmp_path: Path, wheelhouse: Path) -> None:
     code = backend("import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)" + FOREVER.format(apart=False))
-    outcome = perform(
-        job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse), timeout=6), tmp_path
-    )
+    outcome = perform(job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse), timeout=6), tmp_path)
     assert outcome.reason == "the action took longer than its time-out of 6 s and was stopped"
     assert not any(map(alive, pids_in(outcome.log)))
 
 
 def test_a_daemon_that_the_build_leaves_does_not_keep_the_helper(tmp_path: Path, wheelhouse: Path) -> None:
-    code = backend(
-        "import subprocess\nprint('pids', subprocess.Popen(['sleep', '600']).pid, flush=True)"
-    )
+    code = backend("import subprocess\nprint('pids', subprocess.Popen(['sleep', '600']).pid, flush=True)")
     outcome = perform(job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse)), tmp_path)
     assert outcome.status == 0
     assert not alive(pids_in(outcome.log)[0])
@@ -302,7 +294,9 @@ def test_a_killed_helper_takes_its_build_along_and_the_next_one_takes_over(tmp_p
 
 def test_a_second_build_of_a_recipe_waits_for_the_first(tmp_path: Path, wheelhouse: Path) -> None:
     go = tmp_path / "go"
-    slow = sdist_of(tmp_path, backend(f"print('begun', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"))
+    slow = sdist_of(
+        tmp_path, backend(f"print('begun', flush=True)\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)")
+    )
     jobs = [job_for(slow, tmp_path, output=str(tmp_path / name), wheelhouse=str(wheelhouse)) for name in "ab"]
     first = start(jobs[0], tmp_path)
     read_until(first, "begun")
@@ -331,9 +325,7 @@ def test_a_build_tag_is_in_the_name_in_wheel_and_in_record(tmp_path: Path, wheel
     with zipfile.ZipFile(wheel) as archive:
         written = archive.read("spam-1.0.dist-info/WHEEL").decode()
         record = archive.read("spam-1.0.dist-info/RECORD").decode().splitlines()
-    assert written == (
-        "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\nBuild: 2\n"
-    )
+    assert written == ("Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\nBuild: 2\n")
     digest = base64.urlsafe_b64encode(hashlib.sha256(written.encode()).digest())
     assert record == [
         "spam/__init__.py,,",
