@@ -74,7 +74,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
             with _terminable():
                 outcomes += _Run(terminal, dist, chosen.jobs).visit_all(todo, workers, outcomes)
         else:
-            terminal.info(_nothing(len(outcomes), chosen.dist))
+            terminal.info(_nothing(plan, len(outcomes), chosen.dist))
     except OSError as error:
         where = error.filename or chosen.dist
         raise ServiceFailed(f"{where}: {error.strerror or error}; what was built is kept, a rerun goes on") from error
@@ -183,9 +183,10 @@ def _read_plan(file: Path) -> Plan:
     return Plan.from_json(data, str(file))
 
 
-def _nothing(kept: int, dist: Path) -> str:
+def _nothing(plan: Plan, kept: int, dist: Path) -> str:
     if not kept:
-        return "nothing to build: the plan has no actions for this"
+        elsewhere = sorted({action.instance for action in plan.actions})
+        return f"nothing to build here: the plan is for {', '.join(elsewhere)}" if elsewhere else "nothing to build"
     return f"nothing to build: {dist} has {'the wheel' if kept == 1 else f'all {kept} wheels'} of the plan already"
 
 

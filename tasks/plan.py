@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tasks import console, options
 from tasks.core import matrix as matrices
 from tasks.core import plan_report
+from tasks.core.actions import Patch
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, Failed
 from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, page_path
@@ -127,15 +128,16 @@ def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) 
     return left
 
 
-def _patches(wanted: Iterable[Wanted], path: Path) -> dict[str, str]:
+def _patches(wanted: Iterable[Wanted], path: Path) -> dict[str, Patch]:
     names = {name for each in wanted for rule in each.rules for name in rule.rules.patches or ()}
-    digests = {}
+    found = {}
     for name in sorted(names):
+        patch = path.parent / name
         try:
-            digests[name] = hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
+            found[name] = Patch(path=str(patch), sha256=hashlib.sha256(patch.read_bytes()).hexdigest())
         except OSError as error:
             raise BadInput(f"{path}: the patch {name} cannot be read: {error.strerror}") from error
-    return digests
+    return found
 
 
 def _remove(file: Path) -> None:

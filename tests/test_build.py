@@ -116,7 +116,7 @@ def test_a_plan_with_nothing_in_it_is_done_at_once(capsys: pytest.CaptureFixture
 
     assert main([]) == 0
 
-    assert capsys.readouterr().err == "nothing to build: the plan has no actions for this\n"
+    assert capsys.readouterr().err == "nothing to build\n"
     assert not Path("dist").exists()
 
 

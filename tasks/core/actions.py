@@ -39,6 +39,7 @@ class Patch:
     """A change to the source, applied with ``patch -p1``."""
 
     path: str
+    """As the planning stage reads it: the matrix's directory joined with what the matrix says."""
     sha256: str
 
 
@@ -59,6 +60,8 @@ class Action:
     patches: tuple[Patch, ...] = ()
     """The files that ``rules.patches`` names, with their digests."""
     check: Check = Check()
+    native: bool = True
+    """Whether the wheel is for its platform alone; of a package that need not be, a ``none-any`` wheel is welcome."""
 
     @property
     def version(self) -> Version:
@@ -108,6 +111,7 @@ class Action:
             "rules": self.rules.to_dict(),
             "patches": [{"path": patch.path, "sha256": patch.sha256} for patch in self.patches],
             "check": {"import": list(self.check.imports), "run": self.check.run},
+            "native": self.native,
         }
 
     @classmethod
@@ -133,6 +137,7 @@ class Action:
             rules=_rules(data["rules"]),
             patches=tuple(Patch(**patch) for patch in data["patches"]),
             check=Check(imports=tuple(data["check"]["import"]), run=data["check"]["run"]),
+            native=bool(data["native"]),
         )
         if action.key != data["key"]:
             raise ValueError(f"its key is {data['key']}, but what it says has the key {action.key}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from tasks.core.actions import Action, Patch, Sdist
+from tasks.core.actions import Action, Sdist
 from tasks.core.matrix import Matrix, Rules, Wanted
 from tasks.core.plan import Plan, PlanError, Skipped
 from tasks.core.releases import Project, Release, admits
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from tasks.core.actions import Patch
     from tasks.core.index import ProjectPage
 
 
@@ -31,8 +32,8 @@ class Knowledge:
     """Our index, by project; a project that it does not have is not in it."""
     projects: Mapping[NormalizedName, Project | str]
     """The public index, by project; text says why there is no answer."""
-    patches: Mapping[str, str]
-    """The sha256 of each patch, by the path that the matrix gives."""
+    patches: Mapping[str, Patch]
+    """Each patch, by the path that the matrix gives."""
 
 
 class Unplannable(Exception):
@@ -130,7 +131,7 @@ def _decide(wanted: Wanted, known: Knowledge, warnings: list[str]) -> Action | S
         served = _upstream(wanted, release, native=native)
         if served is not None:
             return _skipped(wanted, version, "upstream", f"on the public index: {served}")
-    return _action(wanted, release, rules, known)
+    return _action(wanted, release, rules, known, native=native)
 
 
 def _release(wanted: Wanted, known: Knowledge, warnings: list[str]) -> Release:
@@ -177,7 +178,7 @@ def _presence(wanted: Wanted, release: Release, known: Knowledge, page: ProjectP
     file = page.file(filename) if page else None
     if file is not None and file.recipe is not None:
         try:
-            key = _action(wanted, release, wanted.rules_for(release.version), known).key
+            key = _action(wanted, release, wanted.rules_for(release.version), known, native=True).key
         except Unplannable:
             key = file.recipe
         if key != file.recipe:
@@ -209,7 +210,7 @@ def _upstream(wanted: Wanted, release: Release, *, native: bool) -> str | None:
     return None
 
 
-def _action(wanted: Wanted, release: Release, rules: Rules, known: Knowledge) -> Action:
+def _action(wanted: Wanted, release: Release, rules: Rules, known: Knowledge, *, native: bool) -> Action:
     named = f"{wanted.package} {release.version}"
     if not admits(release, Version(wanted.python.dotted)):
         raise Unplannable(f"{named} requires Python {release.requires_python}, which {wanted.python.tag} is not")
@@ -226,8 +227,9 @@ def _action(wanted: Wanted, release: Release, rules: Rules, known: Knowledge) ->
         wheel=expect(wanted, release.version, rules),
         sdist=_sdist(wanted, release, named),
         rules=replace(rules, config_settings=settings) if settings else rules,
-        patches=tuple(Patch(path=path, sha256=known.patches[path]) for path in rules.patches or ()),
+        patches=tuple(known.patches[path] for path in rules.patches or ()),
         check=wanted.check,
+        native=native,
     )
 
 

@@ -102,8 +102,11 @@ def problems(contents: WheelContents) -> Iterator[str]:
     yield from _record_problems(contents)
 
 
-def mismatches(contents: WheelContents, expected: ExpectedWheel) -> Iterator[str]:
-    """Yield how a well-formed wheel differs from the one that the action was to yield."""
+def mismatches(contents: WheelContents, expected: ExpectedWheel, *, native: bool = True) -> Iterator[str]:
+    """Yield how a well-formed wheel differs from the one that the action was to yield.
+
+    Where the package need not be ``native``, a wheel for every platform does as well.
+    """
     found = WheelName.parse(contents.filename)
     if found.name != expected.name:
         yield f"the wheel is of {found.name}, not of {expected.name}"
@@ -111,9 +114,13 @@ def mismatches(contents: WheelContents, expected: ExpectedWheel) -> Iterator[str
         yield f"the wheel has version {found.version}, expected {expected.version}"
     if found.build != expected.build:
         yield f"the wheel has build tag {found.build or 'none'}, expected {expected.build or 'none'}"
-    if not found.tags >= expected.tags:
+    if not (found.tags >= expected.tags or (not native and _universal(found))):
         missing = ", ".join(sorted(map(str, expected.tags - found.tags)))
         yield f"the wheel has tags {', '.join(sorted(map(str, found.tags)))}; expected {missing}"
+
+
+def _universal(name: WheelName) -> bool:
+    return all(tag.abi == "none" and tag.platform == "any" for tag in name.tags)
 
 
 def _metadata_problems(contents: WheelContents, parsed: WheelName) -> Iterator[str]:

@@ -113,12 +113,12 @@ def _place(cache: Path, sdist: Sdist) -> Path:
 
 
 def _patch(patch: Patch) -> Path:
-    """Return where a patch lies: relative to the matrix, which the environment names or the current directory has."""
-    path = Path(os.environ.get("SPARE_TIRE_MATRIX") or ".").parent / patch.path
+    """Return where a patch lies: where it lay when it was planned, relative to where the stages run."""
+    path = Path(patch.path)
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise BadInput(f"the patch {path} cannot be read: {error.strerror}; run where the matrix is") from error
+        raise BadInput(f"the patch {path} cannot be read: {error.strerror}; run where nox -s plan ran") from error
     if found != patch.sha256:
         raise Refused(f"{path}: its sha256 is {found}, the plan has {patch.sha256}; run nox -s plan again")
     return path.absolute()

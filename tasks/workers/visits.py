@@ -252,7 +252,7 @@ def _checked(path: Path, sha256: str, action: Action) -> WheelContents:
         raise Failed(f"{path.name} is no wheel: {error}") from error
     if contents.sha256 != sha256:
         raise Failed(f"{path.name} arrived with the sha256 {contents.sha256}, the helper built {sha256}")
-    found = list(problems(contents)) or list(mismatches(contents, action.wheel))
+    found = list(problems(contents)) or list(mismatches(contents, action.wheel, native=action.native))
     if found:
         raise Failed(f"{path.name}: {'; '.join(found)}")
     return contents

@@ -115,6 +115,11 @@ def test_a_wheel_is_compared_with_its_action_as_values(filename: str, found: lis
     assert list(mismatches(wheel(filename), EXPECTED)) == found
 
 
+def test_of_a_package_that_need_not_be_native_a_wheel_for_every_platform_does() -> None:
+    assert list(mismatches(wheel("x_y-1.0-py3-none-any.whl"), EXPECTED, native=False)) == []
+    assert list(mismatches(wheel("x_y-1.0-cp312-cp312-win_amd64.whl"), EXPECTED, native=False)) != []
+
+
 def test_a_name_that_is_no_wheels_is_a_value_error() -> None:
     with pytest.raises(ValueError, match=r"Invalid wheel filename"):
         WheelName.parse("x-1.0.zip")

@@ -107,12 +107,11 @@ def test_what_is_no_file_name_or_digest_is_no_path(filename: str, digest: str, t
     )
 
 
-def test_a_patch_is_taken_as_it_was_planned(server: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_patch_is_taken_as_it_was_planned(server: WebServer, tmp_path: Path) -> None:
     server.replies["/spam-1.0.tar.gz"] = Reply(body=BYTES)
     (tmp_path / "fix.patch").write_bytes(b"planned")
-    patch = Patch(path="fix.patch", sha256=sha256(b"planned").hexdigest())
+    patch = Patch(path=str(tmp_path / "fix.patch"), sha256=sha256(b"planned").hexdigest())
     patched = action(f"{server.url}/spam-1.0.tar.gz", patches=(patch,))
-    monkeypatch.setenv("SPARE_TIRE_MATRIX", str(tmp_path / "wheel_matrix.yml"))
 
     sources, refused = fetch_sources([patched], tmp_path / "cache", SETTINGS)
     assert sources[patched.key].patches == (tmp_path / "fix.patch",)
