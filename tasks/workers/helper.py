@@ -957,6 +957,7 @@ def build_wheel(shop: Workshop, installer: Uv | Pip, source: str, epoch: int, re
     job, scratch = shop.job, shop.scratch
     wishes = list(dict.fromkeys([*_static_requires(source), *job.build_requires, "build"]))
     constraints = os.path.join(scratch.path, "constraints.txt")
+    options = ["--constraint", constraints] if job.constraints else []
     with open(constraints, "w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in job.constraints)
     for _ in range(ROUNDS):
@@ -964,7 +965,7 @@ def build_wheel(shop: Workshop, installer: Uv | Pip, source: str, epoch: int, re
             if not PLAIN.fullmatch(wish):
                 raise Failed(f"the build requirement {wish} is refused: expected a project name with versions, no URL")
         with step(result, "environment", f"installing {', '.join(wishes)}"):
-            make_environment(shop, installer, scratch.env, wishes, "--constraint", constraints)
+            make_environment(shop, installer, scratch.env, wishes, *options)
             result["requirements"] = installed(scratch.env)
         variables = build_variables(shop, epoch, result["requirements"])
         own = {"PATH", "HOME", "TMPDIR", "RUSTUP_HOME"}
@@ -1250,6 +1251,9 @@ def run(job: Job) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001 - the result must be written, and the log tells the rest
         traceback.print_exc(file=sys.stdout)
         result["reason"] = f"the helper itself failed, please report it: {type(error).__name__}: {error}"
+    finally:
+        for number in STOPPING:
+            signal.signal(number, signal.SIG_IGN)  # what is left is short, and the result must be written
     return result
 
 
@@ -1273,14 +1277,23 @@ def main(argv: Sequence[str]) -> int:
         print(*error.args, sep="\n", file=sys.stderr)
         return 2
     os.umask(0o022)
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")  # names in archives are any bytes
     for number in STOPPING:
         signal.signal(number, _stop)
-    os.makedirs(job.output, exist_ok=True)
-    remove(os.path.join(job.output, "result.json"))
+    try:
+        os.makedirs(job.output, exist_ok=True)
+        remove(os.path.join(job.output, "result.json"))
+    except OSError as error:
+        print(f"{argv[0]}: output: {job.output} cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     result = run(job)
     if result["reason"]:
         say(f"failed: {result['reason']}")
-    write_result(job, result)
+    try:
+        write_result(job, result)
+    except OSError as error:
+        say(f"failed: no result can be written to {job.output}: {error.strerror}")
+        return 1
     return 0 if result["outcome"] == "built" else 1
 
 

@@ -103,12 +103,14 @@ def job_for(sdist: Path, folder: Path, **changes: object) -> dict[str, Any]:
     return {**job, **changes}
 
 
-def start(job: Mapping[str, Any], folder: Path, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start(
+    job: Mapping[str, Any], folder: Path, variables: Mapping[str, str] | None = None, interpreter: str = sys.executable
+) -> subprocess.Popen[str]:
     """Start the helper on a job, as a worker does."""
     path = folder / "job.json"
     path.write_text(json.dumps(job))
     return subprocess.Popen(
-        [sys.executable, str(HELPER), str(path)],
+        [interpreter, str(HELPER), str(path)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

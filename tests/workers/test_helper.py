@@ -191,6 +191,24 @@ def test_all_problems_of_a_job_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    helper = start(job_for(sdist_of(tmp_path, backend()), tmp_path, output=str(tmp_path / "file" / "x")), tmp_path)
+    log, _ = helper.communicate(timeout=60)
+    assert helper.returncode == 2
+    assert log == f"{tmp_path / 'job.json'}: output: {tmp_path / 'file' / 'x'} cannot be written: Not a directory\n"
+
+
+@pytest.mark.parametrize("text", ["nonsense", "[]"])
+def test_a_job_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(text)
+    done = subprocess.run([sys.executable, str(HELPER), str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"{path}: ")
+    assert done.stderr.count("\n") == 1
+
+
 # --- how a build ends -------------------------------------------------------------------------------------------------
 
 

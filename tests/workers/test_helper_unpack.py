@@ -168,3 +168,10 @@ def test_the_epoch_is_the_newest_member_s_within_what_a_wheel_can_hold(
         info.pax_headers = {"mtime": str(mtime)}
         archive.addfile(info)
     assert unpack(str(sdist), str(tree(tmp_path)))[1] == epoch
+
+
+def test_a_name_that_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:
+    sdist = pack(tmp_path / "spam-1.0.tar.gz", GOOD, ("spam-1.0/\udcff", tarfile.FIFOTYPE, ""))
+    outcome = perform(job_for(sdist, tmp_path), tmp_path, {"LC_ALL": "C"})
+    assert outcome.reason == ("spam-1.0.tar.gz is refused: spam-1.0/\udcff is neither a file, a directory nor a link")
+    assert "spam-1.0/\\udcff is neither" in outcome.log
