@@ -228,7 +228,11 @@ def test_a_job_that_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
             "os.symlink('/etc/passwd', directory + '/spam-1.0-py3-none-any.whl'); return 'spam-1.0-py3-none-any.whl'",
             "the build left spam-1.0-py3-none-any.whl, which is no zip archive",
         ),
-        ("os.write(os.open('/dev/full', 1), b'x')", "the build failed: the disk is full (No space left on device)"),
+        pytest.param(
+            "os.write(os.open('/dev/full', 1), b'x')",
+            "the build failed: the disk is full (No space left on device)",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's"),
+        ),
     ],
 )
 def test_a_build_that_does_not_yield_one_wheel_says_why(
@@ -294,6 +298,19 @@ def test_a_signal_stops_the_build_and_cleans_up(tmp_path: Path, wheelhouse: Path
     assert outcome.status == 1
     assert outcome.reason == f"the helper was stopped by {number.name}"
     assert not any(map(alive, pids))
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_a_helper_that_nobody_listens_to_any_more_stops(tmp_path: Path, wheelhouse: Path) -> None:
+    code = backend("print('begun', flush=True)\nfor _ in range(1000): print('more', flush=True); time.sleep(0.1)")
+    job = job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse))
+    helper = start(job, tmp_path)
+    read_until(helper, "begun")
+    assert helper.stdout is not None
+    helper.stdout.close()
+    assert helper.wait(60) == 1
+    result = json.loads((tmp_path / "output" / "result.json").read_text())
+    assert result["reason"] == "nobody reads the helper's output any more"
     assert list((tmp_path / "root").iterdir()) == []
 
 
