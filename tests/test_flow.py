@@ -46,7 +46,8 @@ class Clone:
     def environment(self, **more: str) -> dict[str, str]:
         dropped = ("SPARE_TIRE_", "TF_BUILD", "GITHUB_", "NOX", "VIRTUAL_ENV", "XDG_", "SOURCE_DATE_EPOCH", "COVERAGE_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-        return {**kept, "HOME": str(self.home), **more}
+        interpreter = str(Path(sys.base_prefix, "bin"))  # one is enough: the others only take time
+        return {**kept, "HOME": str(self.home), "PATH": f"{interpreter}:/usr/local/bin:/usr/bin:/bin", **more}
 
     def run(self, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

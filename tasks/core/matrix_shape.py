@@ -78,12 +78,6 @@ def _request(text: str) -> str:
     return text
 
 
-def _flat_version(text: str) -> str:
-    if isinstance(parse_request(text), SpecifierSet):
-        raise ValueError("the flat form has no specifiers")  # noqa: TRY004 - the text is wrong, not a type
-    return text
-
-
 def _requirement(text: str) -> str:
     try:
         Requirement(text)
@@ -151,7 +145,6 @@ PROJECT_NAME = Text("a project's name", _name)
 VARIABLE = _word("the name of an environment variable", r"[A-Za-z_][A-Za-z0-9_]*")
 SYSTEM_PACKAGE = _word("the name of a system package", r"[A-Za-z0-9][A-Za-z0-9@/+._-]*")
 REQUEST = Text("latest, a version or a specifier", _request, number=True)
-FLAT_VERSION = Text("latest or a version", _flat_version, number=True)
 UPSTREAM = choice("use or ignore", "use", "ignore")
 MODULE = _word("the name of a module", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-]*://[^#\s]+#sha256=[0-9a-f]{64}$")
@@ -263,7 +256,7 @@ FLAT_VERSIONS = MappingOf(
         lambda wheels: wheels,
         "a mapping with the key wheels",
     ),
-    FLAT_VERSION,
+    REQUEST,
     "a mapping of versions",
 )
 PACKAGE = Record(
