@@ -9,6 +9,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from rich.console import Group
+from rich.live import Live as RichLive
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -131,42 +133,47 @@ class Live:
     _tasks: dict[str, TaskID] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._progress = Progress(
+        self._actions = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
             TextColumn("{task.fields[step]}", style="dim", markup=False),
             TimeElapsedColumn(),
             console=self.console.rich,
-            transient=True,
         )
-        self._bar = self._progress.add_task(self.visit, total=self.total, step="")
+        self._whole = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.console.rich,
+        )
+        self._bar = self._whole.add_task(self.visit, total=self.total)
+        self._live = RichLive(Group(self._actions, self._whole), console=self.console.rich, transient=True)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def started(self, title: str) -> None:
         """Add its line."""
-        self._tasks[title] = self._progress.add_task(f"  {title}", total=None, step="")
+        self._tasks[title] = self._actions.add_task(title, total=None, step="")
 
     def line(self, title: str, line: str) -> None:
-        """Show the step that it is in, or with ``--verbose`` the line itself above the others."""
+        """Show what it is doing, in the first word of a step; with ``--verbose`` the line itself above the others."""
         clean = plain(line)
         if clean.startswith(STEP):
-            self._progress.update(self._tasks[title], step=clean.removeprefix(STEP))
+            self._actions.update(self._tasks[title], step=clean.removeprefix(STEP).partition(" ")[0])
         if self.console.verbose:
-            self._progress.console.print(Text(f"{title}: {clean}", style="dim"))
+            self._live.console.print(Text(f"{title}: {clean}", style="dim"))
 
     def finished(self, title: str, outcome: ActionOutcome, log: Iterable[str]) -> None:  # noqa: ARG002
         """Take its line away, and move the bar."""
-        self._progress.remove_task(self._tasks.pop(title))
-        self._progress.advance(self._bar)
-        self._progress.console.print(Text(_ending(title, outcome)))
+        self._actions.remove_task(self._tasks.pop(title))
+        self._whole.advance(self._bar)
+        self._live.console.print(Text(_ending(title, outcome)))
 
 
 def _ending(title: str, outcome: ActionOutcome) -> str:

@@ -1177,7 +1177,7 @@ def act(job: Job, scratch: Scratch, runner: Runner, result: dict[str, Any]) -> N
     result["tools"]["sandbox"] = sandbox.version
     shop = Workshop(job, scratch, runner, host, sandbox)
     patch(shop, source)
-    with step(result, "environment", "looking for the installer"):
+    with step(result, "environment", "preparing the environment"):
         installer = Uv(job.installer, shop) if job.installer else Pip(shop)
         result["tools"]["installer"] = installer.version
     wheel = build_wheel(shop, installer, source, epoch, result)
