@@ -102,6 +102,15 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report", "--keep-combined", f"--data-file={COVERAGE}")
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure the stages beside their peers, one bench after the other, or those named."""
+    install(session, "bench")
+    benches = sorted(path.stem for path in Path("benchmarks").glob("bench_*.py"))
+    for name in session.posargs or [bench.removeprefix("bench_") for bench in benches]:
+        session.run("python", "-m", f"benchmarks.bench_{name}")
+
+
 @nox.session(name="tests-system", default=False)
 def tests_system(session: nox.Session) -> None:
     """Run the tests that need system packages; as root on Debian, install those first."""
