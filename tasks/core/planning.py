@@ -73,6 +73,7 @@ def make_plan(matrix: Matrix, digest: str, wanted: Iterable[Wanted], known: Know
     actions = [action for action, _ in planned.values()]
     return Plan(
         matrix=digest,
+        public_index=matrix.public_index,
         instances={name: matrix.instance(name) for name in sorted({action.instance for action in actions})},
         actions=tuple(sorted(actions, key=_action_order)),
         skipped=tuple(sorted(skipped, key=_order)),
@@ -130,7 +131,7 @@ def _decide(wanted: Wanted, known: Knowledge, warnings: list[str]) -> Action | S
     native = rules.native if rules.native is not None else _has_platform_wheel(release)
     filename = _on_page(wanted, version, page, native=native)
     if filename is not None:
-        return _skipped(wanted, version, "present", _presence(wanted, release, known, page, filename))
+        return _skipped(wanted, version, "present", _presence(wanted, release, known, page, filename, warnings))
     if wanted.upstream and wanted.sdist is None:
         served = _upstream(wanted, release, native=native)
         if served is not None:
@@ -178,7 +179,14 @@ def _on_page(wanted: Wanted, version: Version, page: ProjectPage | None, *, nati
     return None
 
 
-def _presence(wanted: Wanted, release: Release, known: Knowledge, page: ProjectPage | None, filename: str) -> str:
+def _presence(
+    wanted: Wanted,
+    release: Release,
+    known: Knowledge,
+    page: ProjectPage | None,
+    filename: str,
+    warnings: list[str],
+) -> str:
     file = page.file(filename) if page else None
     if file is not None and file.recipe is not None:
         try:
@@ -186,6 +194,7 @@ def _presence(wanted: Wanted, release: Release, known: Knowledge, page: ProjectP
         except Unplannable:
             key = file.recipe
         if key != file.recipe:
+            warnings.append(f"{filename} is on the index, and its recipe has changed: set `revision` to replace it")
             return f"on the index: {filename}; recipe changed: set `revision`"
     return f"on the index: {filename}"
 

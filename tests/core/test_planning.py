@@ -207,8 +207,9 @@ def test_a_wheel_whose_recipe_changed_is_not_rebuilt_but_named() -> None:
     wheel = f"x-2.0-cp312-cp312-{FREEBSD}.whl"
     page = ProjectPage(name=name, files=(IndexFile(filename=wheel, sha256=DIGEST, recipe="f" * 64),))
     known = Knowledge(pages={name: page}, projects={name: project("x-2.0.tar.gz")}, patches={})
-    (skipped,) = plan_of(Entry(text="latest", target="t"), known=known).skipped
-    assert skipped.reason == f"on the index: {wheel}; recipe changed: set `revision`"
+    plan = plan_of(Entry(text="latest", target="t"), known=known)
+    assert [skipped.reason for skipped in plan.skipped] == [f"on the index: {wheel}; recipe changed: set `revision`"]
+    assert plan.warnings == (f"{wheel} is on the index, and its recipe has changed: set `revision` to replace it",)
 
 
 def test_a_pinned_sdist_is_built_without_asking() -> None:
