@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -39,8 +40,12 @@ class DistDir:
         self.root = root
 
     def kept(self) -> dict[str, Kept]:
-        """Return the wheels that are there, whole and with their records, by recipe key."""
-        found = {}
+        """Return the wheels that are there, whole and with their records, by recipe key.
+
+        A wheel may have more keys than its record's: visits tell of which actions it was the outcome too.
+        """
+        found: dict[str, Kept] = {}
+        whole: set[Kept] = set()
         for path in sorted((self.root / "records").glob("*.whl.json")):
             wheel = self.root / "wheels" / path.name.removesuffix(".json")
             if not wheel.is_file():
@@ -52,7 +57,21 @@ class DistDir:
                 continue
             if key is not None:
                 found[key] = Kept(filename=wheel.name, sha256=sha256)
+                whole.add(found[key])
+        for key, kept in self._visited():
+            if kept in whole:
+                found.setdefault(key, kept)
         return found
+
+    def _visited(self) -> Iterator[tuple[str, Kept]]:
+        """Yield what former visits say that each action yielded; a report that cannot be read says nothing."""
+        for path in sorted((self.root / "visits").glob("*.json")):
+            try:
+                for each in json.loads(path.read_bytes())["actions"]:
+                    if each["wheel"] and each["sha256"]:
+                        yield str(each["key"]), Kept(filename=str(each["wheel"]), sha256=str(each["sha256"]))
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
