@@ -145,7 +145,7 @@ def _foreign(member: Member, platforms: Sequence[str]) -> Iterator[str]:
 
 def _differences(path: str, found: Binary, wanted: Binary) -> Iterator[str]:
     if found.format is not wanted.format:
-        yield f"{path} is a {found.format.value} file, the target's are {wanted.format.value}"
+        yield f"{path} has the format {found.format.value}, the target's is {wanted.format.value}"
     elif found.system is not None and found.system != wanted.system:
         yield f"{path} is for {_system(found)}, the target is {_system(wanted)}"
     elif not {*found.processors} >= {*wanted.processors}:
