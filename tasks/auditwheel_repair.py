@@ -10,6 +10,7 @@ the platforms ask for; for a version in between, that is the newest that is not 
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -51,6 +52,19 @@ def oldest(platforms: Sequence[str]) -> str:
     return min(named.values(), key=lambda name: [int(part) for part in re.findall(r"(?<=_)\d+(?=_)", name)])
 
 
+class _Ignored(logging.Handler):
+    """Keeps what auditwheel says that it ignores: where it finds nothing to repair, that is the reason."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if line.startswith("ignoring: "):
+            self.lines.append(line)
+
+
 def main(argv: Sequence[str]) -> int:
     """Repair; return the exit code, 2 with the reason in the last line of standard error where that cannot be."""
     wheel, folder, *rest = argv
@@ -61,13 +75,19 @@ def main(argv: Sequence[str]) -> int:
     main_repair.configure_parser(commands)
     (repair,) = (action for action in commands.choices["repair"]._actions if action.dest == "PLAT")  # noqa: SLF001
     repair.choices = None
+    said = _Ignored()
+    logging.getLogger("auditwheel").addHandler(said)
     try:
-        command = ["repair", "--only-plat", f"--plat={oldest(rest[:split])}", f"--wheel-dir={folder}"]
+        policy = oldest(rest[:split])
+        command = ["repair", "--only-plat", f"--plat={policy}", f"--wheel-dir={folder}"]
         chosen = parser.parse_args([*command, *rest[split + 1 :], wheel])
-        return int(chosen.func(chosen, parser))
+        ended = int(chosen.func(chosen, parser))
     except (ValueError, RuntimeError, NotImplementedError) as error:
         print(error, file=sys.stderr)
         return 2
+    if ended:
+        print(f"no machine code in it is for {policy} ({'; '.join(said.lines)})", file=sys.stderr)
+    return ended
 
 
 if __name__ == "__main__":

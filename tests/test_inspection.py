@@ -8,7 +8,6 @@ import sys
 import sysconfig
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +28,7 @@ from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 LINUX = sysconfig.get_platform().replace("-", "_")
 pytestmark = pytest.mark.skipif(
@@ -37,6 +37,7 @@ pytestmark = pytest.mark.skipif(
 TAG = f"{INTERPRETER}-{INTERPRETER}"
 MODULE = f"_spam{SUFFIX}"
 OTHER_MODULE = MODULE.replace(f"-{INTERPRETER[2:]}-", "-399-")
+TOO_NEW = "the presence of too-recent versioned symbols. You'll need to compile the wheel on an older toolchain."
 PURE = "; if pure Python is meant, give the package `build: {native: false}` in the matrix"
 
 
@@ -305,19 +306,28 @@ def test_a_wheel_that_auditwheel_cannot_repair_fails_with_its_reason(
     recent = compile_module(tmp_path / "c", declarations="#include <pthread.h>", statement="pthread_key_create(0, 0)")
     tag = f"{TAG}-{LINUX}"
     cases = [
-        (recent, "manylinux_2_17_x86_64", True, "too-recent versioned symbols"),
-        (linked[1], "manylinux_2_36_x86_64", True, 'required library "libyolk.so" could not be located'),
-        (module, "musllinux_1_2_x86_64", True, ""),
+        (
+            recent,
+            "manylinux_2_17_x86_64",
+            f'cannot repair "spam-1.0-{tag}.whl" to "manylinux_2_17_x86_64" ABI because of {TOO_NEW}',
+        ),
+        (
+            linked[1],
+            "manylinux_2_36_x86_64",
+            'Cannot repair wheel, because required library "libyolk.so" could not be located',
+        ),
+        (
+            module,
+            "musllinux_1_2_x86_64",
+            f"no machine code in it is for musllinux_1_2_x86_64 (ignoring: {MODULE} with glibc libc)",
+        ),
+        (module, "manylinux_2_4_x86_64", "auditwheel has no policy as old as manylinux_2_4_x86_64"),
     ]
-    for number, (code, platform, built_here, reason) in enumerate(cases):
+    for number, (code, platform, reason) in enumerate(cases):
         wheel = make_wheel(tmp_path / str(number), "spam", tag=tag, more={MODULE: code})
         with pytest.raises(CheckFailed) as caught:
-            inspected(wheel, action(platform), "_spam.c", built_here=built_here)
-        said = str(caught.value)
-        print(said)
-        assert said.startswith(f"{wheel.name}: cannot be made for {platform}: ")
-        assert reason in said
-        assert str(tmp_path) not in said
+            inspected(wheel, action(platform), "_spam.c")
+        assert str(caught.value) == f"{wheel.name}: cannot be made for {platform}: {reason}"
         assert caught.value.findings[-1].name == "auditwheel"
 
 
