@@ -63,7 +63,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     machine = this_machine() if matrix.needs_machine else None
     if chosen.expand:
         flat = matrices.flat(matrix, machine)
-        console.emit_json(flat) if chosen.json else print(to_yaml(flat), end="")
+        console.emit_json(flat) if chosen.json else console.emit(to_yaml(flat))
         return 0
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
     wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
@@ -165,8 +165,7 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     for line in plan_report.error_lines(plan):
         terminal.error(line)
     if chosen.explain:
-        for line in plan_report.explain(plan, chosen.explain):
-            print(line)
+        console.emit("".join(f"{line}\n" for line in plan_report.explain(plan, chosen.explain)))
     elif plan.actions or plan.errors:
         terminal.table(plan_report.HEADINGS, plan_report.rows(plan))
     if plan.actions:
@@ -174,7 +173,7 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     else:
         terminal.info(plan_report.summary(plan))
     if chosen.json:
-        console.emit(plan.to_json())
+        console.emit(plan.to_json().decode())
     ci.tell(nodes(plan, str(chosen.plan)), plan_report.markdown(plan), result_on_stdout=chosen.json)
 
 

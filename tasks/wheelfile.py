@@ -7,6 +7,7 @@ import calendar
 import csv
 import hashlib
 import io
+import lzma
 import shutil
 import zipfile
 import zlib
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK = 1024 * 1024  # bytes
+
+
+# What zipfile raises for archives that are damaged, encrypted or compressed in ways that it does not know.
+_UNREADABLE = (ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
 
 class UnreadableWheel(Exception):
@@ -52,7 +57,7 @@ def read_wheel(path: Path) -> WheelContents:
                 wheel=_read(archive, f"{dist_info}/WHEEL"),
                 record=_read(archive, f"{dist_info}/RECORD"),
             )
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise UnreadableWheel(str(error)) from error
 
 
@@ -141,9 +146,9 @@ def _copy(old: zipfile.ZipFile, info: zipfile.ZipInfo, new: zipfile.ZipFile, cha
 
 
 def _with_tags(wheel: bytes, tags: Sequence[str]) -> bytes:
-    lines = wheel.decode().splitlines()
+    lines = wheel.decode("utf-8", "surrogateescape").splitlines()
     kept = [line for line in lines if line.strip() and not line.lower().startswith("tag:")]
-    return "".join(f"{line}\n" for line in [*kept, *(f"Tag: {tag}" for tag in tags)]).encode()
+    return "".join(f"{line}\n" for line in [*kept, *(f"Tag: {tag}" for tag in tags)]).encode("utf-8", "surrogateescape")
 
 
 def _with_hashes(rows: Iterable[Sequence[str]], changed: Mapping[str, bytes]) -> bytes:

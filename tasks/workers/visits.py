@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import traceback
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -81,8 +82,9 @@ class Visit:
         script = render(BUILD_HOST, values)
         self._script = self._worker.put(script.encode(), "build_host.sh")
         self._tools = {"helper.py": sha256_of(HELPER), "build_host.sh": hashlib.sha256(script.encode()).hexdigest()}
-        for path in sorted({path for each in sources.values() for path in (each.sdist, *each.patches)}):
-            self._sent[path] = self._worker.put(path, f"sources/{path.parent.name}/{path.name}")
+        files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
+        for number, path in enumerate(files):  # two patches may have one name
+            self._sent[path] = self._worker.put(path, f"sources/{number}/{path.name}")
         lines: list[str] = []
 
         def on_line(line: str) -> None:
@@ -153,6 +155,7 @@ class Visit:
         with self._lock:
             there = means.shelf.find(action)
         if there is not None:
+            means.dist.forget_log(action.key)
             outcome = shared(action, there)
             means.display.finished(title, outcome, ())
             return outcome
@@ -185,6 +188,7 @@ class Visit:
         with self._lock:
             first = self._means.shelf.put(ours)
         if first is not ours and first.sha256 == ours.sha256:
+            dist.forget_log(action.key)
             return replace(shared(action, first), check_seconds=made.check_seconds)
         if first is not ours:
             kept = dist.keep_log(action.key, log.path)
@@ -213,6 +217,13 @@ class Visit:
             if isinstance(failure, _HelperFailed):
                 check = failure.check
             return _NotBuilt(reason=self._explained(action, failure), check=check)
+        except (OSError, _Stopped):  # the disk is full, or the visit is being ended: no action's fault
+            raise
+        except Exception as error:  # noqa: BLE001 - a package found a fault of ours: that costs no other package
+            for line in traceback.format_exc().splitlines():
+                log.add(line)
+            reason = f"spare-tire itself failed here, please report it: {type(error).__name__}: {error}"
+            return _NotBuilt(reason=reason, check=None)
 
     def _made(self, action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> _Built:
         """Have the helper build the wheel and fetch it. Raises :class:`Failed`."""
