@@ -24,7 +24,7 @@ from tasks.core.checks import (
 )
 from tasks.core.errors import Failed
 from tasks.core.native_sources import native_source
-from tasks.core.targets import ABI3, accepted
+from tasks.core.targets import ABI3
 from tasks.core.wheels import is_universal, mismatches, problems
 from tasks.sdistfile import read_names, read_pyproject
 from tasks.wheelfile import UnreadableWheel, newest_member, normalise, read_wheel, retag
@@ -190,9 +190,6 @@ def _repair(wheel: _Inspection) -> None:
         found = linkage(wheel.path)
     except AuditFailed as error:
         raise wheel.failed("auditwheel", [f"cannot be made for {', '.join(platforms)}: {error}"]) from None
-    for platform in platforms:
-        if found.policy not in {*accepted(platform)}:
-            raise wheel.failed("auditwheel", [f"is consistent with {found.policy} only, the target is {platform}"])
     added = sorted(member.path for member in wheel.contents.members if member.path not in before)
     libraries_in = ", ".join(path for path in added if ".libs/" in path) or "no library"
     detail = f"repaired for {', '.join(platforms)}: {libraries_in} was copied in; consistent with {found.policy}"

@@ -126,7 +126,7 @@ def mistagged(contents: WheelContents) -> Iterator[str]:
         tag = f"cp{match['version']}{match['threads']}" if match else None
         if match is None and (other := _PYPY.search(member.path)):
             tag = other["tag"]
-        if tag is not None and (tag not in abis or ABI3 in abis):
+        if tag is not None and tag not in abis:
             yield f"{member.path} is for {tag} alone, the wheel is for {wanted}"
 
 
