@@ -18,12 +18,13 @@ from tasks.core.moments import fixed_moment
 from tasks.core.plan import Plan
 from tasks.core.records import ActionOutcome
 from tasks.core.selection import JobData, Wish, select
+from tasks.core.sharing import Made, Shelf
 from tasks.distdir import DistDir
 from tasks.progress import display, show_summary
 from tasks.services.pip_config import read_pip_settings
 from tasks.services.sources import fetch_sources
 from tasks.workers import open_worker
-from tasks.workers.visits import Means, Visit
+from tasks.workers.visits import Means, Visit, shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,11 +110,15 @@ class _Run:
         self._public_index = public_index
         self._clock = _clock(os.environ)
         self._settings = read_pip_settings()
+        self._shelf = Shelf()
 
     def visit_all(
         self, todo: Visits, workers: Mapping[Place, Worker], kept: Sequence[ActionOutcome]
     ) -> list[ActionOutcome]:
         """Fetch what is needed, then make the visits."""
+        for each in kept:
+            if each.wheel and each.sha256:
+                self._shelf.put(Made(action=each.action, filename=each.wheel, sha256=each.sha256))
         every = [action for actions in todo.values() for action in actions]
         self._terminal.detail(f"fetching the sdists of {len(every)} actions")
         sources, lacking = fetch_sources(every, CACHE, self._settings)
@@ -139,9 +144,10 @@ class _Run:
         sources: Mapping[str, Sources],
         before: Sequence[ActionOutcome],
     ) -> list[ActionOutcome]:
-        ready = [action for action in actions if action.key in sources]
-        outcomes: list[ActionOutcome] = []
         started = self._clock()
+        there = {action.key: found for action in actions if (found := self._shelf.find(action))}
+        outcomes = [shared(action, there[action.key]) for action in actions if action.key in there]
+        ready = [action for action in actions if action.key in sources and action.key not in there]
         try:
             if ready:
                 self._build(place, ready, worker, sources, outcomes)
@@ -171,6 +177,7 @@ class _Run:
                 display=shown,
                 clock=self._clock,
                 index_url=self._public_index or _index_url(self._settings, os.environ),
+                shelf=self._shelf,
             )
             visit = Visit(worker, means)
             self._terminal.detail(f"preparing {place[0]}")

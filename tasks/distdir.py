@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 import secrets
-import threading
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tasks.core.addresses import without_credentials
-from tasks.core.errors import Failed
 from tasks.core.logs import plain
 from tasks.core.provenance import UnfitRecord, recipe_of
 from tasks.core.records import visit_name
@@ -41,12 +40,14 @@ class DistDir:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._lock = threading.Lock()
-        self._made: dict[str, str] = {}
 
     def kept(self) -> dict[str, Kept]:
-        """Return the wheels that are there, whole and with their records, by recipe key."""
-        found = {}
+        """Return the wheels that are there, whole and with their records, by recipe key.
+
+        A wheel may have more keys than its record's: visits tell of which actions it was the outcome too.
+        """
+        found: dict[str, Kept] = {}
+        whole: set[Kept] = set()
         for path in sorted((self.root / "records").glob("*.whl.json")):
             wheel = self.root / "wheels" / path.name.removesuffix(".json")
             if not wheel.is_file():
@@ -58,7 +59,21 @@ class DistDir:
                 continue
             if key is not None:
                 found[key] = Kept(filename=wheel.name, sha256=sha256)
+                whole.add(found[key])
+        for key, kept in self._visited():
+            if kept in whole:
+                found.setdefault(key, kept)
         return found
+
+    def _visited(self) -> Iterator[tuple[str, Kept]]:
+        """Yield what former visits say that each action yielded; a report that cannot be read says nothing."""
+        for path in sorted((self.root / "visits").glob("*.json")):
+            try:
+                for each in json.loads(path.read_bytes())["actions"]:
+                    if each["wheel"] and each["sha256"]:
+                        yield str(each["key"]), Kept(filename=str(each["wheel"]), sha256=str(each["sha256"]))
+            except (ValueError, KeyError, TypeError, RecursionError):
+                continue
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
@@ -74,19 +89,15 @@ class DistDir:
     def keep(self, wheel: Path, record: bytes, log: Path) -> str:
         """Move a checked wheel, its record and its log into place; return the log's path below ``dist``.
 
-        What a former run left under the same name is replaced; two actions of one run cannot have it with different
-        bytes, which is :class:`Failed`. The record comes last: where it is, a rerun takes the action as done.
+        What a former run left under the same name is replaced; of one run only the first wheel of a name comes here
+        (``tasks.core.sharing``). The record comes last: where it is, a rerun takes the action as done.
         """
-        with self._lock:
-            sha256 = sha256_of(wheel)
-            if self._made.setdefault(wheel.name, sha256) != sha256:
-                raise Failed(f"another action of this run has built {wheel.name} with other bytes")
-            record_path = self._in("records", f"{wheel.name}.json")
-            record_path.unlink(missing_ok=True)
-            kept = self.keep_log(wheel.name, log)
-            wheel.replace(self._in("wheels", wheel.name))
-            self._write(record_path, record)
-            return kept
+        record_path = self._in("records", f"{wheel.name}.json")
+        record_path.unlink(missing_ok=True)
+        kept = self.keep_log(wheel.name, log)
+        wheel.replace(self._in("wheels", wheel.name))
+        self._write(record_path, record)
+        return kept
 
     def keep_log(self, name: str, log: Path) -> str:
         """Move a log into place; return its path below ``dist``."""

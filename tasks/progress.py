@@ -182,13 +182,20 @@ def _ending(title: str, outcome: ActionOutcome) -> str:
     return f"{outcome.outcome} {title}: {outcome.reason}"
 
 
+def checks_share(outcomes: Sequence[ActionOutcome]) -> str | None:
+    """Return in a line what part of the builds' time the checks took; ``None`` where nothing was built."""
+    whole = sum(outcome.seconds for outcome in outcomes if outcome.outcome == "built")
+    checks = sum(outcome.check_seconds for outcome in outcomes if outcome.outcome == "built")
+    return f"checks took {checks:.1f} s, {checks / whole:.0%} of {whole:.1f} s" if whole and checks else None
+
+
 def show_summary(console: Console, outcomes: Sequence[ActionOutcome], dist: str, environ: Mapping[str, str]) -> None:
     """Show what was built, kept and failed; of failures, whatever the loudness, the last lines and where the log is."""
     table = Table(box=None, pad_edge=False, show_header=False)
     for column in range(3):
         table.add_column(overflow="fold", no_wrap=column == 0)
     clean = harmless if folding(environ) else plain
-    styles = {"built": "green", "kept": "dim"}
+    styles = {"built": "green", "kept": "dim", "shared": "dim"}
     for outcome in outcomes:
         seconds = f"{outcome.seconds:.1f} s" if outcome.outcome == "built" else ""
         table.add_row(
@@ -197,6 +204,8 @@ def show_summary(console: Console, outcomes: Sequence[ActionOutcome], dist: str,
             Text(seconds),
         )
     console.show(table)
+    if share := checks_share(outcomes):
+        console.info(share)
     for outcome in outcomes:
         if outcome.outcome in styles:
             continue

@@ -22,6 +22,18 @@ def read_pyproject(sdist: Path) -> bytes | None:
         return None
 
 
+def read_names(sdist: Path) -> tuple[str, ...]:
+    """Return the paths of an sdist's files, in its order; none where it cannot be read: the worker says why."""
+    try:
+        if sdist.suffix == ".zip":
+            with zipfile.ZipFile(sdist) as archive:
+                return tuple(name for name in archive.namelist() if not name.endswith("/"))
+        with tarfile.open(sdist, "r|*") as archive:
+            return tuple(member.name for member in archive if member.isreg())
+    except (OSError, EOFError, RuntimeError, ValueError, tarfile.TarError, zipfile.BadZipFile, zlib.error):
+        return ()
+
+
 def _from_tar(sdist: Path) -> bytes | None:
     with tarfile.open(sdist, "r|*") as archive:
         for member in archive:

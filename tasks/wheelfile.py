@@ -1,16 +1,23 @@
-"""Reads a wheel from disk into a :class:`~tasks.core.wheels.WheelContents`."""
+"""Reads a wheel from disk into a :class:`~tasks.core.wheels.WheelContents`, and writes one anew with other tags."""
 
 from __future__ import annotations
 
+import base64
+import calendar
+import csv
 import hashlib
+import io
 import lzma
+import shutil
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
+from tasks.core.binaries import HEAD, BrokenBinary, read_binary
 from tasks.core.wheels import Member, WheelContents, WheelName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _CHUNK = 1024 * 1024  # bytes
@@ -69,8 +76,89 @@ def _read(archive: zipfile.ZipFile, path: str) -> bytes:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    digest = hashlib.sha256()
+    digest, binary, broken = hashlib.sha256(), None, ""
     with archive.open(info) as stream:
+        head = stream.read(HEAD)
+        digest.update(head)
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
-    return Member(path=info.filename, size=info.file_size, sha256=digest.hexdigest())
+    try:
+        binary = read_binary(head)
+    except BrokenBinary as error:
+        broken = str(error)
+    return Member(path=info.filename, size=info.file_size, sha256=digest.hexdigest(), binary=binary, broken=broken)
+
+
+def retag(path: Path, platforms: Sequence[str], folder: Path) -> Path:
+    """Write a wheel anew into ``folder`` with these platform tags, in this order; return its path.
+
+    Equal wheels give equal bytes. Its name, the ``Tag`` lines of ``WHEEL`` and ``RECORD`` say the new tags; all other
+    members keep their bytes and times. Raises :class:`UnreadableWheel`.
+    """
+    name = WheelName.parse(path.name)
+    pairs = sorted({(tag.interpreter, tag.abi) for tag in name.tags})
+    tags = [f"{interpreter}-{abi}-{platform}" for interpreter, abi in pairs for platform in platforms]
+    stem = path.name.removesuffix(".whl").rsplit("-", 1)[0]
+    return _rewrite(path, folder / f"{stem}-{'.'.join(platforms)}.whl", tags)
+
+
+def normalise(path: Path, folder: Path) -> Path:
+    """Write a wheel anew into ``folder``: what is no content of it (directories, other modes) is made the same."""
+    return _rewrite(path, folder / path.name, None)
+
+
+def newest_member(path: Path) -> int:
+    """Return the time of a wheel's newest member in seconds since 1970, as ``SOURCE_DATE_EPOCH`` counts."""
+    with zipfile.ZipFile(path) as archive:
+        newest = max((info.date_time for info in archive.infolist()), default=(1980, 1, 1, 0, 0, 0))
+    return calendar.timegm((*newest, 0, 0, 0))
+
+
+def _rewrite(source: Path, target: Path, tags: Sequence[str] | None) -> Path:
+    with zipfile.ZipFile(source) as old:
+        dist_info = _dist_info(old)
+        record = f"{dist_info}/RECORD"
+        rows = list(csv.reader(io.StringIO(_read(old, record).decode())))
+        changed: dict[str, bytes] = {}
+        if tags is not None:
+            changed[f"{dist_info}/WHEEL"] = _with_tags(_read(old, f"{dist_info}/WHEEL"), tags)
+            changed[record] = _with_hashes(rows, changed)
+        part = target.with_name(f".{target.name}.part")
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as new:
+            for info in old.infolist():
+                if not info.is_dir():
+                    _copy(old, info, new, changed.get(info.filename))
+    part.replace(target)
+    return target
+
+
+def _copy(old: zipfile.ZipFile, info: zipfile.ZipInfo, new: zipfile.ZipFile, changed: bytes | None) -> None:
+    fresh = zipfile.ZipInfo(info.filename, info.date_time)
+    fresh.create_system = 3  # Unix, whose modes follow
+    fresh.external_attr = (0o100755 if info.external_attr >> 16 & 0o111 else 0o100644) << 16
+    fresh.compress_type = zipfile.ZIP_DEFLATED
+    if changed is not None:
+        new.writestr(fresh, changed)
+        return
+    fresh.file_size = info.file_size
+    with old.open(info) as source, new.open(fresh, "w") as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+
+
+def _with_tags(wheel: bytes, tags: Sequence[str]) -> bytes:
+    lines = wheel.decode("utf-8", "surrogateescape").splitlines()
+    kept = [line for line in lines if line.strip() and not line.lower().startswith("tag:")]
+    return "".join(f"{line}\n" for line in [*kept, *(f"Tag: {tag}" for tag in tags)]).encode("utf-8", "surrogateescape")
+
+
+def _with_hashes(rows: Iterable[Sequence[str]], changed: Mapping[str, bytes]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        if row and row[0] in changed:
+            data = changed[row[0]]
+            encoded = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            writer.writerow([row[0], f"sha256={encoded}", len(data)])
+        elif row:
+            writer.writerow(row)
+    return text.getvalue().encode()

@@ -57,6 +57,19 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     return os.path.basename(path)
 """
 
+SETUP = """
+from setuptools import Extension, setup
+setup(ext_modules=[Extension("{name}._fast", ["fast.c"], define_macros={macros}, py_limited_api={limited})])
+"""
+FAST = """
+#include <Python.h>
+#include <assert.h>
+static PyObject *where(PyObject *self, PyObject *args) {{ assert(self); return PyUnicode_FromString(__FILE__); }}
+static PyMethodDef methods[] = {{{{"where", where, METH_NOARGS, ""}}, {{NULL, NULL, 0, NULL}}}};
+static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "_fast", "", -1, methods, NULL, NULL, NULL, NULL}};
+PyMODINIT_FUNC PyInit__fast(void) {{ return PyModule_Create(&module); }}
+"""
+
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
@@ -114,6 +127,19 @@ def pack(folder: Path, name: str, version: str, files: Mapping[str, str]) -> Pat
             info.size, info.mtime = len(text.encode()), 1_700_000_000
             archive.addfile(info, io.BytesIO(text.encode()))
     return path
+
+
+def c_extension(folder: Path, name: str, *, limited: bool) -> Path:
+    """Write an sdist with a C extension, which setuptools builds."""
+    macros = [("Py_LIMITED_API", "0x030B0000")] if limited else []
+    project = f'[project]\nname = "{name}"\nversion = "1.0"\n[tool.setuptools]\npackages = ["{name}"]\n'
+    files = {
+        "pyproject.toml": f'{project}[build-system]\nrequires = ["setuptools"]\n',  # the backend is the default one
+        "setup.py": SETUP.format(name=name, macros=macros, limited=limited),
+        "fast.c": FAST.format(),
+        f"{name}/__init__.py": f"from {name}._fast import where\n",
+    }
+    return pack(folder, name, "1.0", files)
 
 
 def action(

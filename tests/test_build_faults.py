@@ -17,7 +17,7 @@ import pytest
 
 from tasks.core.matrix import Check, Rules
 from tasks.core.targets import PythonTag
-from tests.builds import action, machine, make_sdist, pack, python_tag, search_path, wheel_name, write_plan
+from tests.builds import action, c_extension, machine, make_sdist, python_tag, search_path, wheel_name, write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -198,32 +198,6 @@ def _working_in(folder: Path) -> list[str]:
         if process.name != str(os.getpid()) and (str(folder) in command or cwd.startswith(str(folder))):
             found.append(command)
     return found
-
-
-SETUP = """
-from setuptools import Extension, setup
-setup(ext_modules=[Extension("{name}._fast", ["fast.c"], define_macros={macros}, py_limited_api={limited})])
-"""
-FAST = """
-#include <Python.h>
-#include <assert.h>
-static PyObject *where(PyObject *self, PyObject *args) {{ assert(self); return PyUnicode_FromString(__FILE__); }}
-static PyMethodDef methods[] = {{{{"where", where, METH_NOARGS, ""}}, {{NULL, NULL, 0, NULL}}}};
-static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, "_fast", "", -1, methods, NULL, NULL, NULL, NULL}};
-PyMODINIT_FUNC PyInit__fast(void) {{ return PyModule_Create(&module); }}
-"""
-
-
-def c_extension(folder: Path, name: str, *, limited: bool) -> Path:
-    macros = [("Py_LIMITED_API", "0x030B0000")] if limited else []
-    project = f'[project]\nname = "{name}"\nversion = "1.0"\n[tool.setuptools]\npackages = ["{name}"]\n'
-    files = {
-        "pyproject.toml": f'{project}[build-system]\nrequires = ["setuptools"]\n',  # the backend is the default one
-        "setup.py": SETUP.format(name=name, macros=macros, limited=limited),
-        "fast.c": FAST.format(),
-        f"{name}/__init__.py": f"from {name}._fast import where\n",
-    }
-    return pack(folder, name, "1.0", files)
 
 
 def test_two_runs_in_different_directories_give_the_same_bytes(tmp_path: Path) -> None:

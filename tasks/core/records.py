@@ -50,16 +50,21 @@ class ActionOutcome:
 
     action: Action
     outcome: str
-    """``built``, ``kept`` (a former run built it), ``failed`` or ``refused`` (its sdist has another digest)."""
+    """``built``, ``kept`` (a former run built it), ``shared`` (another action's wheel does for it), ``failed``, or
+    ``refused`` (its sdist has another digest, or its wheel has the name of another action's and other bytes)."""
     wheel: str | None = None
     """The wheel's file name."""
     sha256: str | None = None
     reason: str | None = None
+    check: str | None = None
+    """The check that failed, by its name in records."""
     log: str | None = None
     """The log's path in ``dist``."""
     tail: tuple[str, ...] = ()
     """The last lines of a failure."""
     seconds: float = 0.0
+    check_seconds: float = 0.0
+    """How many of them the checks took."""
     started: datetime | None = None
     finished: datetime | None = None
 
@@ -133,6 +138,7 @@ def described(outcome: ActionOutcome) -> dict[str, Any]:
         "wheel": outcome.wheel,
         "sha256": outcome.sha256,
         "reason": outcome.reason,
+        "failed_check": outcome.check,
         "log": outcome.log,
         "seconds": round(outcome.seconds, 1),
         "started": outcome.started and timestamp(outcome.started),

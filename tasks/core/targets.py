@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 ABI3 = "abi3"
 _PYTHON = re.compile(r"cp(?P<major>[0-9])(?P<minor>[0-9]{1,2})(?P<threads>t?)")
@@ -73,8 +73,7 @@ class Target:
 
     def install_tags(self, python: PythonTag) -> frozenset[Tag]:
         """Return every tag of a wheel that an installer takes on this target with this interpreter."""
-        every = dict.fromkeys([*self.accepts, *(p for platform in self.platforms for p in accepted(platform))])
-        return _install_tags(python.version, python.tag, tuple(every))
+        return installing(python, self.platforms, self.accepts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +116,12 @@ def parse_platforms(text: str) -> tuple[str, ...]:
         if not _PLATFORM.fullmatch(platform) or platform == "any":
             raise ValueError("a platform tag looks like freebsd_15_1_release_amd64: letters, digits and underscores")
     return found
+
+
+def installing(python: PythonTag, platforms: Iterable[str], accepts: Iterable[str] = ()) -> frozenset[Tag]:
+    """Return every tag of a wheel that an installer takes on one of the platforms, or of what else it ``accepts``."""
+    every = dict.fromkeys([*accepts, *(each for platform in platforms for each in accepted(platform))])
+    return _install_tags(python.version, python.tag, tuple(every))
 
 
 def accepted(platform: str) -> Iterator[str]:

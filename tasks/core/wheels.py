@@ -13,10 +13,14 @@ from packaging.tags import Tag, parse_tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from tasks.core.targets import ABI3, PythonTag, installing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from packaging.utils import NormalizedName
+
+    from tasks.core.binaries import Binary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,10 @@ class Member:
     path: str
     size: int
     sha256: str
+    binary: Binary | None = None
+    """What it says of itself, where it is machine code."""
+    broken: str = ""
+    """Why that cannot be read, where it begins like machine code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,11 @@ class WheelContents:
     """``WHEEL``, byte for byte."""
     record: bytes
     """``RECORD``, byte for byte."""
+
+    @property
+    def name(self) -> WheelName:
+        """The file name, parsed."""
+        return WheelName.parse(self.filename)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +120,39 @@ def mismatches(contents: WheelContents, expected: ExpectedWheel, *, native: bool
 
     Where the package need not be ``native``, a wheel for every platform does as well.
     """
-    found = WheelName.parse(contents.filename)
+    found = contents.name
     if found.name != expected.name:
         yield f"the wheel is of {found.name}, not of {expected.name}"
     if found.version != expected.version:
         yield f"the wheel has version {found.version}, expected {expected.version}"
     if found.build != expected.build:
         yield f"the wheel has build tag {found.build or 'none'}, expected {expected.build or 'none'}"
-    if not (found.tags >= expected.tags or (not native and _universal(found))):
-        missing = ", ".join(sorted(map(str, expected.tags - found.tags)))
-        yield f"the wheel has tags {', '.join(sorted(map(str, found.tags)))}; expected {missing}"
+    if not suits(found.tags, expected, native=native):
+        wanted = ", ".join(sorted(map(str, expected.tags)))
+        pure = "; if pure Python is meant, give the package `build: {native: false}` in the matrix"
+        hint = pure if suits(found.tags, expected, native=False) else ""
+        yield f"the wheel has tags {', '.join(sorted(map(str, found.tags)))}; expected {wanted}{hint}"
 
 
-def _universal(name: WheelName) -> bool:
-    return all(tag.abi == "none" and tag.platform == "any" for tag in name.tags)
+def suits(tags: frozenset[Tag], expected: ExpectedWheel, *, native: bool) -> bool:
+    """Whether an installer takes a wheel with these tags on each of the expected platforms.
+
+    Older tags count: ``abi3`` of a lower interpreter, older manylinux. For a native package ``any`` platform does not;
+    where ``abi3`` is expected, a wheel for one interpreter does not.
+    """
+    abi = expected.abi
+    python = PythonTag.parse(expected.interpreter if abi == ABI3 else abi, abi)
+    fit = {
+        tag
+        for tag in tags
+        if not (native and tag.platform == "any") and not (abi == ABI3 and tag.abi not in {ABI3, "none"})
+    }
+    return all(not fit.isdisjoint(installing(python, (platform,))) for platform in expected.platforms)
+
+
+def is_universal(tags: frozenset[Tag]) -> bool:
+    """Whether a wheel with these tags is for every platform."""
+    return all(tag.abi == "none" and tag.platform == "any" for tag in tags)
 
 
 def _metadata_problems(contents: WheelContents, parsed: WheelName) -> Iterator[str]:

@@ -15,12 +15,14 @@ from tasks.core.backends import config_settings
 from tasks.core.errors import Failed, Refused, ServiceFailed
 from tasks.core.jobs import Site, job, read_result
 from tasks.core.records import ActionOutcome, Origin, record
+from tasks.core.sharing import Made, Shelf, chains, names_limited_api
 from tasks.core.targets import ABI3
-from tasks.core.wheels import mismatches, problems
 from tasks.distdir import Log, read_log
+from tasks.inspection import CheckFailed, inspect
 from tasks.script import BUILD_HOST, render
 from tasks.sdistfile import read_pyproject
-from tasks.wheelfile import UnreadableWheel, read_wheel, sha256_of
+from tasks.wheelfile import sha256_of
+from tasks.workers.local import LocalWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,20 +30,14 @@ if TYPE_CHECKING:
 
     from tasks.core.actions import Action
     from tasks.core.jobs import Result
-    from tasks.core.wheels import WheelContents
     from tasks.distdir import DistDir
+    from tasks.inspection import Inspected
     from tasks.process import Ended, Running
     from tasks.progress import Display
     from tasks.services.sources import Sources
     from tasks.workers import Worker
 
 HELPER = Path(__file__).with_name("helper.py")
-CHECK = {
-    "name": "wheel",
-    "outcome": "passed",
-    "detail": "name, version, build tag and tags are the action's; METADATA, WHEEL, RECORD and paths are sound",
-}
-"""The controller's own check, as a record has it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +51,8 @@ class Means:
     clock: Callable[[], datetime]
     index_url: str | None = field(repr=False)
     """Where build requirements come from; ``None`` for the installer's configuration."""
+    shelf: Shelf = field(default_factory=Shelf)
+    """The wheels that there are: one may do for several actions."""
 
 
 class Visit:
@@ -111,8 +109,16 @@ class Visit:
 
         What is raised here (an interruption, a full disk) ends every action that still runs.
         """
+
+        def may_share(action: Action) -> bool:
+            return not action.native or names_limited_api(read_pyproject(sources[action.key].sdist))
+
+        def work_off(row: tuple[Action, ...]) -> None:
+            for action in row:
+                done(self._act(action, sources[action.key]))
+
         with ThreadPoolExecutor(jobs, thread_name_prefix="action") as pool:
-            futures = [pool.submit(lambda each: done(self._act(each, sources[each.key])), action) for action in actions]
+            futures = [pool.submit(work_off, row) for row in chains(actions, may_share)]
             try:
                 finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
             finally:
@@ -145,39 +151,62 @@ class Visit:
     def _act(self, action: Action, sources: Sources) -> ActionOutcome:
         """Do one action; whatever is its own fault is its outcome."""
         means, title, began = self._means, action.wheel.filename, time.monotonic()
+        means.display.started(title)
+        with self._lock:
+            there = means.shelf.find(action)
+        if there is not None:
+            means.dist.forget_log(action.key)
+            outcome = shared(action, there)
+            means.display.finished(title, outcome, ())
+            return outcome
         folder = means.staging / action.key
         folder.mkdir()
         started = means.clock()
-        means.display.started(title)
         with Log(folder / "log.txt.gz") as log:
             made = self._attempt(action, sources, folder, log)
         finished, seconds = means.clock(), time.monotonic() - began
-        outcome = ActionOutcome(action=action, outcome="failed", seconds=seconds, started=started, finished=finished)
-        if isinstance(made, _Made):
-            log_sha256 = sha256_of(log.path)
-            origin = Origin(
-                worker=self._worker.kind, tools=self._tools, log_sha256=log_sha256, started=started, finished=finished
-            )
-            outcome = self._keep(outcome, made, origin, folder, log.path)
-        else:
-            outcome = replace(outcome, outcome="refused" if isinstance(made, Refused) else "failed", reason=str(made))
-        if outcome.outcome != "built":
-            kept = means.dist.keep_log(action.key, log.path)
-            outcome = replace(outcome, log=kept, tail=tuple(log.tail))
-        means.display.finished(title, outcome, read_log(means.dist.root / str(outcome.log)))
+        origin = Origin(
+            worker=self._worker.kind,
+            tools=self._tools,
+            log_sha256=sha256_of(log.path),
+            started=started,
+            finished=finished,
+        )
+        outcome = replace(self._settled(action, made, origin, log), seconds=seconds, started=started, finished=finished)
+        means.display.finished(title, outcome, read_log(means.dist.root / outcome.log) if outcome.log else ())
         return outcome
 
-    def _keep(self, outcome: ActionOutcome, made: _Made, origin: Origin, folder: Path, log: Path) -> ActionOutcome:
-        """Put what was made into ``dist``; what cannot stand there beside another action's is a failure."""
-        wheel, dist = made.wheel, self._means.dist
-        try:
-            kept = dist.keep(folder / wheel.filename, record(outcome.action, wheel, made.result, origin), log)
-        except Failed as failure:
-            return replace(outcome, reason=str(failure))
-        dist.forget_log(outcome.action.key)
-        return replace(outcome, outcome="built", wheel=wheel.filename, sha256=wheel.sha256, log=kept)
+    def _settled(self, action: Action, made: _Built | _NotBuilt, origin: Origin, log: Log) -> ActionOutcome:
+        """Keep what there is of an action, and return what became of it."""
+        dist = self._means.dist
+        outcome = ActionOutcome(action=action, outcome="failed")
+        if isinstance(made, _NotBuilt):
+            kept = dist.keep_log(action.key, log.path)
+            return replace(
+                outcome, outcome=made.outcome, reason=made.reason, check=made.check, log=kept, tail=tuple(log.tail)
+            )
+        wheel = made.wheel.contents
+        ours = Made(action=action, filename=wheel.filename, sha256=wheel.sha256)
+        with self._lock:
+            first = self._means.shelf.put(ours)
+        if first is not ours and first.sha256 == ours.sha256:
+            dist.forget_log(action.key)
+            return replace(shared(action, first), check_seconds=made.check_seconds)
+        if first is not ours:
+            kept = dist.keep_log(action.key, log.path)
+            return replace(outcome, outcome="refused", reason=_conflict(ours, first), log=kept)
+        kept = dist.keep(made.wheel.path, record(action, wheel, made.result, origin), log.path)
+        dist.forget_log(action.key)
+        return replace(
+            outcome,
+            outcome="built",
+            wheel=wheel.filename,
+            sha256=wheel.sha256,
+            log=kept,
+            check_seconds=made.check_seconds,
+        )
 
-    def _attempt(self, action: Action, sources: Sources, folder: Path, log: Log) -> _Made | Failed | Refused:
+    def _attempt(self, action: Action, sources: Sources, folder: Path, log: Log) -> _Built | _NotBuilt:
         """Return what was made, or why nothing was."""
         try:
             return self._made(
@@ -186,15 +215,20 @@ class Visit:
         except (Failed, Refused) as failure:
             if not (log.tail and log.tail[-1].endswith(str(failure))):  # the helper has said it already
                 log.add(f"spare-tire: failed: {failure}")
-            return type(failure)(self._explained(action, failure))
+            check = failure.findings[-1].name if isinstance(failure, CheckFailed) else None
+            if isinstance(failure, _HelperFailed):
+                check = failure.check
+            outcome = "refused" if isinstance(failure, Refused) else "failed"
+            return _NotBuilt(outcome=outcome, reason=self._explained(action, failure), check=check)
         except (OSError, _Stopped):  # the disk is full, or the visit is being ended: no action's fault
             raise
         except Exception as error:  # noqa: BLE001 - a package found a fault of ours: that costs no other package
             for line in traceback.format_exc().splitlines():
                 log.add(line)
-            return Failed(f"spare-tire itself failed here, please report it: {type(error).__name__}: {error}")
+            reason = f"spare-tire itself failed here, please report it: {type(error).__name__}: {error}"
+            return _NotBuilt(outcome="failed", reason=reason, check=None)
 
-    def _made(self, action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> _Made:
+    def _made(self, action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> _Built:
         """Have the helper build the wheel and fetch it. Raises :class:`Failed`."""
         python = self._worker.python_for(action.python)
         output = self._worker.directory(f"output/{action.key}")
@@ -220,15 +254,20 @@ class Visit:
         ended = self._run(["sh", self._script, "action", python, job_path], keep_last)
         result = self._result(action, f"{output}/result.json", folder, f"exit code {ended.returncode}: {last}")
         if result.wheel is None:
+            failed = [str(check.get("name")) for check in result.checks if check.get("outcome") == "failed"]
             reason = result.reason or "the helper names neither a wheel nor a reason"
-            raise Refused(reason) if result.refused else Failed(reason)
+            raise Refused(reason) if result.refused else _HelperFailed(reason, failed[-1] if failed else None)
         wheel = folder / result.wheel.filename
         try:
             self._worker.get(f"{output}/{wheel.name}", wheel)
         except FileNotFoundError:
             raise Failed(f"the helper says that it built {wheel.name}, which is not there") from None
-        contents = _checked(wheel, result.wheel.sha256, action)
-        return _Made(result=replace(result, checks=(CHECK, *result.checks)), wheel=contents)
+        checked = inspect(
+            wheel, result.wheel.sha256, action, sources.sdist, built_here=self._worker.kind == LocalWorker.kind
+        )
+        findings = [finding.to_dict() for finding in checked.findings]
+        times = {**result.times, "inspection": round(checked.seconds, 3)}
+        return _Built(result=replace(result, checks=(*findings, *result.checks), times=times), wheel=checked)
 
     def _result(self, action: Action, path: str, folder: Path, ending: str) -> Result:
         local = folder / "result.json"
@@ -250,27 +289,51 @@ class Visit:
         return f"{failure} (the matrix names these system packages for it, which are yours to install: {named})"
 
 
+def shared(action: Action, made: Made) -> ActionOutcome:
+    """Return the outcome of an action that another one's wheel does for."""
+    reason = f"the wheel for {made.action.target} {made.action.python.tag} does for it"
+    return ActionOutcome(action=action, outcome="shared", wheel=made.filename, sha256=made.sha256, reason=reason)
+
+
+def _conflict(ours: Made, first: Made) -> str:
+    where = f"{first.action.target} {first.action.python.tag}"
+    advice = "; for a package of the stable ABI say `abi: abi3`, for others give both the same rules"
+    return (
+        f"{ours.filename} was built for {where} too, with other bytes (sha256 {first.sha256}, here {ours.sha256}); "
+        f"the first was kept{advice}"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Made:
+class _Built:
     """A wheel that passed every check, and how it came about."""
 
     result: Result
-    wheel: WheelContents
+    wheel: Inspected
+
+    @property
+    def check_seconds(self) -> float:
+        """What all checks took, on the worker and here."""
+        return self.result.times.get("check", 0.0) + self.wheel.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _NotBuilt:
+    """Why there is no wheel, and the check that failed, if one did."""
+
+    outcome: str
+    """``failed`` or ``refused``."""
+    reason: str
+    check: str | None
+
+
+class _HelperFailed(Failed):
+    """The helper says that an action failed, maybe in one of its checks."""
+
+    def __init__(self, message: str, check: str | None) -> None:
+        super().__init__(message)
+        self.check = check
 
 
 class _Stopped(Exception):
     """The visit is being ended, and so is this action: it has no outcome."""
-
-
-def _checked(path: Path, sha256: str, action: Action) -> WheelContents:
-    """Return the contents of a wheel that is what the action was to yield. Raises :class:`Failed`."""
-    try:
-        contents = read_wheel(path)
-    except UnreadableWheel as error:
-        raise Failed(f"{path.name} is no wheel: {error}") from error
-    if contents.sha256 != sha256:
-        raise Failed(f"{path.name} arrived with the sha256 {contents.sha256}, the helper built {sha256}")
-    found = list(problems(contents)) or list(mismatches(contents, action.wheel, native=action.native))
-    if found:
-        raise Failed(f"{path.name}: {'; '.join(found)}")
-    return contents

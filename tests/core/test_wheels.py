@@ -109,7 +109,12 @@ def test_the_expected_wheel_is_named_as_build_backends_name_it() -> None:
         ("x_y-1.0-3-cp312-cp312-linux_x86_64.whl", ["the wheel has build tag (3, ''), expected none"]),
         (
             "x_y-1.0-py3-none-any.whl",
-            ["the wheel has tags py3-none-any; expected cp312-cp312-linux_x86_64"],
+            [
+                (
+                    "the wheel has tags py3-none-any; expected cp312-cp312-linux_x86_64; if pure Python is meant, "
+                    "give the package `build: {native: false}` in the matrix"
+                )
+            ],
         ),
     ],
 )
