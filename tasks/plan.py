@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,25 +16,24 @@ from tasks.core import plan_report
 from tasks.core.actions import Patch
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, Failed
-from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, page_path
+from tasks.core.look import Ours
 from tasks.core.nodes import nodes
-from tasks.core.planning import Knowledge, make_plan, questions
+from tasks.core.planning import Knowledge, make_plan, settle
 from tasks.matrixfile import load, to_yaml
 from tasks.services import ci
 from tasks.services.interpreters import this_machine
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores import open_store
+from tasks.stores.shelves import read_shelves
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from packaging.utils import NormalizedName
+    from collections.abc import Callable, Iterable, Sequence
 
     from tasks.console import Console
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
-    from tasks.stores import Store
+    from tasks.core.planning import Settled
 
 CACHE = Path(".cache")
 
@@ -67,14 +65,14 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         return 0
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
     wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
-    known = _look(matrix, wanted, index, path, terminal)
-    plan = make_plan(matrix, matrices.digest(matrix, machine), wanted, known)
+    settled, known = _look(matrix, wanted, index, path, terminal)
+    plan = make_plan(matrix, matrices.digest(matrix, machine), settled, known)
     _write(chosen.plan, plan)
     _tell(plan, chosen, terminal)
     return Failed.exit_code if plan.errors else 0
 
 
-def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console) -> Knowledge:
+def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console) -> tuple[Settled, Knowledge]:
     """Ask our index, then the public one about what is still open."""
     with PublicIndex(matrix.public_index, CACHE / "simple") as public:
         if _is_own(public.url, index):
@@ -82,14 +80,15 @@ def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, term
                 f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
                 "'latest' would be circular; set public_index in the matrix, or another --index"
             )
-        pages = _pages(open_store(index), {each.name for each in wanted})
-        asked = questions(wanted, pages)
-        terminal.detail(f"asking {public.url} about {', '.join(asked) or 'nothing'}")
-        answers = public.fetch(asked)
+        shelves = read_shelves(open_store(index), {each.name for each in wanted}, CACHE / "index")
+        ours = Ours(shelves=shelves, patches=_patches(wanted, path))
+        settled = settle(wanted, ours)
+        terminal.detail(f"asking {public.url} about {', '.join(settled.questions) or 'nothing'}")
+        answers = public.fetch(settled.questions)
     projects = {
         name: answer.message if isinstance(answer, NoSuchProject) else answer for name, answer in answers.items()
     }
-    return Knowledge(pages=pages, projects=projects, patches=_patches(wanted, path))
+    return settled, Knowledge(ours=ours, projects=projects)
 
 
 def _is_own(url: str, index: str) -> bool:
@@ -98,16 +97,6 @@ def _is_own(url: str, index: str) -> bool:
         own = Path(index).resolve()
         return path_of(url).resolve() in {own, own / "simple"}
     return url.rstrip("/").removesuffix("/simple") == without_credentials(index).rstrip("/").removesuffix("/simple")
-
-
-def _pages(store: Store, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, ProjectPage]:
-    """Read the pages of those projects that the index lists: one small object each, never one per wheel."""
-    stored = store.get(LIST_PATH)
-    listed = ProjectList.from_json(stored.data) if stored else ProjectList()
-    there = sorted({project.name for project in listed.projects}.intersection(names))
-    with ThreadPoolExecutor() as pool:
-        found = zip(there, pool.map(store.get, map(page_path, there)), strict=True)
-        return {name: ProjectPage.from_json(page.data, page_path(name)) for name, page in found if page}
 
 
 def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:

@@ -187,24 +187,29 @@ def matches(patterns: tuple[str, ...], name: str) -> bool:
 
 def wanted(matrix: Matrix, machine: Machine | None) -> tuple[Wanted, ...]:
     """Return every wheel that the matrix asks for, in its order; ``machine`` is what a local target leaves open."""
-    return tuple(
-        Wanted(
-            package=package.name,
-            name=package.normalized,
-            text=entry.text,
-            request=entry.request,
-            target=target,
-            python=python,
-            rules=entry.rules,
-            check=entry.check,
-            upstream=entry.upstream,
-            sdist=entry.sdist,
-        )
-        for package in matrix.packages
-        for entry in package.entries
-        for target in [_on(matrix.targets[entry.target], machine)]
-        for python in _pythons(entry, target)
-    )
+    used = {entry.target for package in matrix.packages for entry in package.entries}
+    targets = {name: _on(target, machine) for name, target in matrix.targets.items() if name in used}
+    found: list[Wanted] = []
+    for package in matrix.packages:
+        name = package.normalized
+        for entry in package.entries:
+            request, target = entry.request, targets[entry.target]
+            found += [
+                Wanted(
+                    package=package.name,
+                    name=name,
+                    text=entry.text,
+                    request=request,
+                    target=target,
+                    python=python,
+                    rules=entry.rules,
+                    check=entry.check,
+                    upstream=entry.upstream,
+                    sdist=entry.sdist,
+                )
+                for python in _pythons(entry, target)
+            ]
+    return tuple(found)
 
 
 def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
@@ -241,8 +246,9 @@ def _pythons(entry: Entry, target: Target) -> tuple[PythonTag, ...]:
     if entry.pythons is not None:
         return entry.pythons
     if entry.abi3 and target.pythons:
-        stable = [python for python in target.pythons if not python.tag.endswith("t")]
-        return tuple(replace(python, abi=ABI3) for python in sorted(stable)[:1])
+        stable = [python for python in target.pythons if not python.free_threaded]
+        others = [python for python in target.pythons if python.free_threaded]  # they have no stable ABI yet
+        return (*(replace(python, abi=ABI3) for python in sorted(stable)[:1]), *others)
     return target.pythons
 
 
