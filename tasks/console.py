@@ -6,18 +6,15 @@ import argparse
 import json
 import os
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console as RichConsole
-from rich.markup import escape
-from rich.table import Table
 
 from tasks.core.errors import INTERRUPTED, SpareTireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from rich.console import Console as RichConsole
     from rich.console import RenderableType
 
 
@@ -27,7 +24,13 @@ class Console:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
-        self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+
+    @cached_property
+    def rich(self) -> RichConsole:
+        """What styles and lays out; made when it is needed first: it takes 0.1 s to import."""
+        from rich.console import Console as RichConsole  # noqa: PLC0415
+
+        return RichConsole(stderr=True, highlight=False, soft_wrap=True)
 
     def error(self, message: str) -> None:
         """Say what went wrong."""
@@ -39,8 +42,12 @@ class Console:
 
     def info(self, message: str) -> None:
         """Say what is being done."""
-        if not self.quiet:
+        if self.quiet:
+            return
+        if "rich" in self.__dict__:  # it may be showing what moves, which only it can print above
             self.rich.print(message, markup=False)
+        else:
+            print(message, file=sys.stderr, flush=True)
 
     def detail(self, message: str) -> None:
         """Say what only helps to find a fault."""
@@ -51,6 +58,10 @@ class Console:
         """Show rows under headings; cells wrap but for the first, so that a narrow terminal loses nothing."""
         if self.quiet:
             return
+        from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - heavy: see ``rich``
+        from rich.markup import escape  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+
         made = Table(box=SIMPLE_HEAD, pad_edge=False)
         for place, heading in enumerate(headings):
             made.add_column(heading, overflow="fold", no_wrap=place == 0)
@@ -64,6 +75,8 @@ class Console:
             self.rich.print(renderable)
 
     def _say(self, label: str, style: str, message: str) -> None:
+        from rich.markup import escape  # noqa: PLC0415 - heavy: see ``rich``
+
         self.rich.print(f"[bold {style}]{label}:[/] {escape(message)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from fnmatch import fnmatchcase
@@ -19,9 +20,8 @@ from tasks.core.errors import BadInput, Failed
 from tasks.core.look import Ours
 from tasks.core.nodes import nodes
 from tasks.core.planning import Knowledge, make_plan, settle
-from tasks.matrixfile import load, to_yaml
+from tasks.matrixcache import load
 from tasks.services import ci
-from tasks.services.interpreters import this_machine
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores import open_store
 from tasks.stores.shelves import read_shelves
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
     from tasks.core.planning import Settled
+    from tasks.core.targets import Machine
 
 CACHE = Path(".cache")
 
@@ -57,19 +58,35 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     if not chosen.expand:
         _remove(chosen.plan)
         terminal.info(f"planning {path}")
-    matrix = load(path)
-    machine = this_machine() if matrix.needs_machine else None
+    loaded = load(path, CACHE / "matrix")
+    matrix = loaded.matrix
+    machine = _machine() if matrix.needs_machine else None
     if chosen.expand:
-        flat = matrices.flat(matrix, machine)
-        console.emit_json(flat) if chosen.json else print(to_yaml(flat), end="")
-        return 0
+        return _expand(matrix, machine, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
     wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
     settled, known = _look(matrix, wanted, index, path, terminal)
-    plan = make_plan(matrix, matrices.digest(matrix, machine), settled, known)
+    plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
     _write(chosen.plan, plan)
     _tell(plan, chosen, terminal)
     return Failed.exit_code if plan.errors else 0
+
+
+def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
+    flat = matrices.flat(matrix, machine)
+    if as_json:
+        console.emit_json(flat)
+    else:
+        from tasks.matrixfile import to_yaml  # noqa: PLC0415 - 50 ms, and no plan needs it
+
+        print(to_yaml(flat), end="")
+    return 0
+
+
+def _machine() -> Machine:
+    from tasks.services.interpreters import this_machine  # noqa: PLC0415 - 15 ms, for matrices that mean this machine
+
+    return this_machine()
 
 
 def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console) -> tuple[Settled, Knowledge]:
@@ -168,4 +185,5 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # a plan makes a hundred thousand values and drops none: looking for garbage takes a fifth of its time
     raise SystemExit(main())

@@ -139,7 +139,7 @@ class Action:
                 platforms=tuple(data["platforms"]),
             ),
             sdist=Sdist(**data["sdist"]),
-            rules=_rules(data["rules"]),
+            rules=Rules.from_dict(data["rules"]),
             patches=tuple(Patch(**patch) for patch in data["patches"]),
             check=Check(imports=tuple(data["check"]["import"]), run=data["check"]["run"]),
             native=bool(data["native"]),
@@ -163,10 +163,3 @@ def rules_digest(rules: Rules, patches: Iterable[Patch]) -> str:
 def _digest(document: Mapping[str, Any]) -> str:
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _rules(data: Mapping[str, Any]) -> Rules:
-    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    if "config_settings" in known:
-        known["config_settings"] = {name: tuple(values) for name, values in known["config_settings"].items()}
-    return Rules(**known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tasks.core.actions import RULES_DIGITS, rules_digest
+from tasks.core.actions import rules_digest
 from tasks.core.drafts import filled_in, patches_of
 from tasks.core.matrix import Rules
 from tasks.core.presence import Sites, find
@@ -13,6 +13,7 @@ from tasks.core.presence import Sites, find
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from packaging.tags import Tag
     from packaging.utils import NormalizedName
     from packaging.version import Version
 
@@ -40,7 +41,7 @@ class Look:
         self._shelves = ours.shelves
         self._sites = sites
         self._rules: dict[tuple[int, Version], Rules] = {}
-        self._digests: dict[tuple[int, str], str | None] = {}
+        self._digests: dict[tuple[int, frozenset[Tag]], str | None] = {}
 
     def rules_for(self, wanted: Wanted, version: Version) -> Rules:
         """Return the rules that apply: one value for all interpreters of an entry of the matrix."""
@@ -71,10 +72,11 @@ class Look:
         """Compare recipe keys; of a wheel with other tags, or whose sdist nobody was asked about, the rules alone."""
         if action is not None and (action.wheel.tags, action.wheel.build) == (found.tags, found.build):
             return recipe == action.key
-        interpreter = min(tag.interpreter for tag in found.tags)
-        key = (id(rules), interpreter)
+        key = (id(rules), found.tags)
         if key not in self._digests:
+            interpreter = min(tag.interpreter for tag in found.tags)
             applied = filled_in(rules, interpreter)
             pure = applied != rules and not interpreter.startswith("cp")  # nobody knows whose settings built it
             self._digests[key] = None if pure else rules_digest(applied, patches_of(rules, self.patches))
-        return self._digests[key] in {None, recipe[-RULES_DIGITS:]}
+        expected = self._digests[key]
+        return expected is None or recipe.endswith(expected)

@@ -12,10 +12,11 @@ from tasks.core.errors import BadInput
 from tasks.core.matrix import Instance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 FORMAT = "spare-tire/plan"
 VERSION = 1
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +65,19 @@ class Plan:
 
     def to_json(self) -> bytes:
         """Return the bytes of ``plan.json``: equal plans give equal bytes."""
-        document = {
-            "format": FORMAT,
-            "version": VERSION,
-            "matrix": self.matrix,
-            "instances": {
-                name: {"worker": instance.worker, "agent": instance.agent} for name, instance in self.instances.items()
-            },
-            "actions": [action.to_dict() for action in self.actions],
-            "skipped": [_fields(skipped) for skipped in self.skipped],
-            "errors": [_fields(error) for error in self.errors],
-            "warnings": list(self.warnings),
+        document: dict[str, str] = {
+            "actions": _lines(action.to_dict() for action in self.actions),
+            "errors": _lines(_fields(error) for error in self.errors),
+            "format": _encode(FORMAT),
+            "instances": _encode(
+                {name: {"worker": instance.worker, "agent": instance.agent} for name, instance in self.instances.items()}
+            ),
+            "matrix": _encode(self.matrix),
+            "skipped": _lines(_fields(skipped) for skipped in self.skipped),
+            "version": _encode(VERSION),
+            "warnings": _lines(self.warnings),
         }
-        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        return ("{\n" + ",\n".join(f'"{key}": {value}' for key, value in document.items()) + "\n}\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes, file: str) -> Plan:
@@ -105,6 +106,11 @@ class Plan:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error
+
+
+def _lines(entries: Iterable[object]) -> str:
+    """Write a list, an entry a line."""
+    return "[" + ",".join(f"\n{_encode(entry)}" for entry in entries) + "]"
 
 
 def _parse(data: bytes) -> dict[str, Any] | None:

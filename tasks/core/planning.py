@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
     from packaging.utils import BuildTag, NormalizedName
 
-    from tasks.core.matrix import Matrix, Wanted
+    from tasks.core.matrix import ConditionalRules, Matrix, PinnedSdist, Wanted
     from tasks.core.releases import Project, Release
+    from tasks.core.resolution import Request
     from tasks.core.wheels import ExpectedWheel
     _Same = tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]
 
@@ -61,15 +63,18 @@ def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:
     look = Look(ours, Sites())
     skipped: list[Skipped] = []
     left: list[Wanted] = []
-    for each in wanted:
-        found = None
-        if isinstance(each.request, Version) and each.sdist is None:
-            rules = look.rules_for(each, each.request)
-            found = look.find(each, each.request, rules, native=rules.native is not False)
-            if found is not None:
-                skipped.append(_skipped(each, each.request, "present", look.reason(found, rules, None)))
-        if found is None:
-            left.append(each)
+    for (request, sdist, *_), entry in groupby(wanted, key=_entry):
+        if not isinstance(request, Version) or sdist is not None:
+            left += entry
+            continue
+        rules, version = None, str(request)
+        for each in entry:
+            rules = rules or look.rules_for(each, request)
+            found = look.find(each, request, rules, native=rules.native is not False)
+            if found is None:
+                left.append(each)
+            else:
+                skipped.append(_skipped(each, version, "present", look.reason(found, rules, None)))
     return Settled(skipped=tuple(skipped), open=tuple(left))
 
 
@@ -119,7 +124,7 @@ class _Decision:
         if found is None and wanted.upstream and wanted.sdist is None:
             served = self._upstream.wheels_for(wanted, release, native=native)
             if served:
-                return _skipped(wanted, release.version, "upstream", f"on the public index: {', '.join(served)}")
+                return _skipped(wanted, str(release.version), "upstream", f"on the public index: {', '.join(served)}")
         try:
             action = draft(wanted, release, rules, self._look.patches, native=native)
         except Unplannable:
@@ -127,7 +132,7 @@ class _Decision:
                 raise
             action = None
         if found is not None:
-            return _skipped(wanted, release.version, "present", self._look.reason(found, rules, action))
+            return _skipped(wanted, str(release.version), "present", self._look.reason(found, rules, action))
         assert action is not None  # noqa: S101 - else it was raised
         return action
 
@@ -148,7 +153,7 @@ def _unique(action: Action, wanted: Wanted, planned: Mapping[_Same, tuple[Action
     if other.key != action.key:
         name = action.wheel.filename
         raise Unplannable(f"{name} is planned already, for {first.text} on {first.target.name}, otherwise built")
-    return _skipped(wanted, action.version, "same", f"the same wheel as {first.text} on {first.target.name}")
+    return _skipped(wanted, str(action.version), "same", f"the same wheel as {first.text} on {first.target.name}")
 
 
 def _same(wheel: ExpectedWheel) -> _Same:
@@ -156,10 +161,15 @@ def _same(wheel: ExpectedWheel) -> _Same:
     return wheel.name, wheel.version, wheel.build, wheel.tags
 
 
-def _skipped(wanted: Wanted, version: Version, state: str, reason: str) -> Skipped:
+def _entry(wanted: Wanted) -> tuple[Request, PinnedSdist | None, str, NormalizedName, tuple[ConditionalRules, ...]]:
+    """Return what the wheels of one entry of the matrix share."""
+    return wanted.request, wanted.sdist, wanted.text, wanted.name, wanted.rules
+
+
+def _skipped(wanted: Wanted, version: str, state: str, reason: str) -> Skipped:
     return Skipped(
         package=wanted.package,
-        version=str(version),
+        version=version,
         target=wanted.target.name,
         python=wanted.python.tag,
         state=state,

@@ -19,7 +19,6 @@ from tasks.core.wheels import WheelName
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from packaging.specifiers import SpecifierSet
     from packaging.tags import Tag
     from packaging.utils import BuildTag, NormalizedName
 
@@ -91,6 +90,7 @@ class Site:
     accepted: tuple[frozenset[Tag], ...]
     """For each platform tag of the target, every tag that installs there."""
     _known: dict[tuple[frozenset[Tag], bool], bool] = field(default_factory=dict)
+    _admitted: dict[str, bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, target: Target, python: PythonTag) -> Site:
@@ -114,9 +114,12 @@ class Site:
             self._known[key] = not any(counted.isdisjoint(accepted) for accepted in self.accepted)
         return self._known[key]
 
-    def admitted(self, requires_python: SpecifierSet | None) -> bool:
-        """Whether ``requires-python`` admits the interpreter."""
-        return specifiers_admit(requires_python, self.python.dotted)
+    def admitted(self, requires_python: str) -> bool:
+        """Whether a wheel's ``requires-python`` admits the interpreter."""
+        if requires_python not in self._admitted:
+            specifiers = parse_requires_python(requires_python)
+            self._admitted[requires_python] = specifiers_admit(specifiers, self.python.dotted)
+        return self._admitted[requires_python]
 
 
 class Sites:
@@ -145,7 +148,7 @@ def find(wheels: Iterable[ShelfWheel], site: Site, *, native: bool, revision: in
     for wheel in wheels:
         if wheel.build < least or not site.takes(wheel.tags, native=native):
             continue
-        if wheel.requires_python and not site.admitted(parse_requires_python(wheel.requires_python)):
+        if wheel.requires_python and not site.admitted(wheel.requires_python):
             continue
         if wheel.yanked is None:
             return wheel

@@ -6,11 +6,8 @@ allows: a plan must not be ten minutes old. The default index is the constant of
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -111,6 +108,8 @@ class PublicIndex:
         wanted = sorted({canonicalize_name(name) for name in names})
         if not wanted:
             return {}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 10 ms, and a plan may have nothing to ask
+
         broken = threading.Event()
         client = None if self.url.startswith("file:") else self.http
 
@@ -189,6 +188,9 @@ class PublicIndex:
 
 def default_index() -> str:
     """Return the index that pypi-simple takes by default, without importing it, which would take 0.25 s."""
+    import ast  # noqa: PLC0415 - 5 ms, and mostly the matrix or pip names the index
+    import importlib.util  # noqa: PLC0415
+
     spec = importlib.util.find_spec("pypi_simple")
     if spec is not None and spec.origin is not None:
         for node in ast.parse(Path(spec.origin).read_bytes()).body:
