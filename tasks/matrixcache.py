@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HERE = Path(__file__).parent
-_READERS = ("matrixcache.py", "matrixfile.py", *(f"core/{name}.py" for name in (
+READERS = ("matrixcache.py", "matrixfile.py", *(f"core/{name}.py" for name in (
     "document", "matrix", "matrix_forms", "matrix_shape", "resolution", "shapes", "targets"
 )))  # fmt: skip
 """The code that makes a matrix of a file."""
@@ -41,9 +41,9 @@ class Loaded:
 
 
 def load(path: Path, cache: Path) -> Loaded:
-    """Read a matrix, from ``cache``, a directory, if it is known. Raises :class:`BadInput` as :mod:`tasks.matrixfile`."""
+    """Read a matrix, from ``cache``, a directory, if it is known. Raises :class:`BadInput` with all that is wrong."""
     data = read_bytes(path)
-    made_of = _digest(data, *((_HERE / name).read_bytes() for name in _READERS))
+    made_of = _digest(data, *((_HERE / name).read_bytes() for name in READERS))
     kept = cache / f"{_digest(bytes(path.absolute()))[:16]}.json"
     known = _read(kept, made_of)
     if known is not None:
@@ -167,7 +167,9 @@ def _decode(document: dict[str, Any]) -> Matrix:
         index=index,
         public_index=public_index,
         cooldown=cooldown,
-        instances={name: Instance(name=name, worker=worker, agent=agent) for name, worker, agent in document["instances"]},
+        instances={
+            name: Instance(name=name, worker=worker, agent=agent) for name, worker, agent in document["instances"]
+        },
         targets={row[1]: _target(row) for row in document["targets"]},
         packages=tuple(Package(name=name, entries=tuple(map(entry, rows))) for name, rows in document["packages"]),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+from dataclasses import asdict
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ from tasks.core.errors import BadInput, Failed
 from tasks.core.look import Ours
 from tasks.core.nodes import nodes
 from tasks.core.planning import Knowledge, make_plan, settle
+from tasks.core.retiring import retired
+from tasks.core.upstream import Upstream
 from tasks.matrixcache import load
 from tasks.services import ci
 from tasks.services.public_index import NoSuchProject, PublicIndex
@@ -28,12 +32,15 @@ from tasks.stores.shelves import read_shelves
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from datetime import datetime
+
+    from packaging.utils import NormalizedName
 
     from tasks.console import Console
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
-    from tasks.core.planning import Settled
+    from tasks.core.releases import Project
     from tasks.core.targets import Machine
 
 CACHE = Path(".cache")
@@ -48,14 +55,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--package", action="append", metavar="NAME", help="plan only this package (may be repeated)")
     parser.add_argument("--target", action="append", metavar="PATTERN", help="plan only these targets")
     parser.add_argument("--instance", action="append", metavar="NAME", help="plan only what this instance builds")
-    parser.add_argument("--explain", metavar="PACKAGE", help="say for each target why the package is or is not built")
-    parser.add_argument("--expand", action="store_true", help="print the matrix in the flat form, and plan nothing")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--explain", metavar="PACKAGE", help="say for each target why the package is or is not built")
+    instead.add_argument("--expand", action="store_true", help="print the matrix in the flat form, and plan nothing")
+    instead.add_argument(
+        "--retire", action="store_true", help="list what the public index has made needless, and plan nothing"
+    )
     return console.run(parser, argv, _stage)
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     path = options.matrix_path(chosen)
-    if not chosen.expand:
+    if not (chosen.expand or chosen.retire):
         _remove(chosen.plan)
         terminal.info(f"planning {path}")
     loaded = load(path, CACHE / "matrix")
@@ -65,11 +76,49 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         return _expand(matrix, machine, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
     wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
-    settled, known = _look(matrix, wanted, index, path, terminal)
+    with PublicIndex(matrix.public_index, CACHE / "simple") as public:
+        if _is_own(public.url, index):
+            raise BadInput(
+                f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
+                "'latest' would be circular; set public_index in the matrix, or another --index"
+            )
+        if chosen.retire:
+            upstream = Upstream(
+                _ask(public, {each.name for each in wanted if each.sdist is None}, terminal),
+                newer_than=_newer_than(matrix),
+            )
+            return _retire(wanted, upstream, path, terminal, as_json=chosen.json)
+        shelves = read_shelves(open_store(index), {each.name for each in wanted}, CACHE / "index")
+        ours = Ours(shelves=shelves, patches=_patches(wanted, path))
+        settled = settle(wanted, ours)
+        projects = _ask(public, settled.questions, terminal)
+    known = Knowledge(ours=ours, projects=projects, newer_than=_newer_than(matrix))
     plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
     _write(chosen.plan, plan)
     _tell(plan, chosen, terminal)
     return Failed.exit_code if plan.errors else 0
+
+
+def _newer_than(matrix: Matrix) -> datetime | None:
+    """Return since when a release is too young to be ``latest``: all that planning has to do with the clock."""
+    return None if matrix.cooldown is None else options.now() - timedelta(seconds=matrix.cooldown)
+
+
+def _retire(wanted: Sequence[Wanted], upstream: Upstream, path: Path, terminal: Console, *, as_json: bool) -> int:
+    """Say which entries of the matrix need no build any more."""
+    needless, errors = retired(wanted, upstream)
+    for line in plan_report.error_lines(errors):
+        terminal.error(line)
+    if as_json:
+        console.emit_json(
+            {"needless": [asdict(entry) for entry in needless], "errors": [asdict(error) for error in errors]}
+        )
+    else:
+        for line in plan_report.needless_lines(needless):
+            print(line)
+    if not needless:
+        terminal.info(f"the public index has made nothing in {path} needless")
+    return Failed.exit_code if errors else 0
 
 
 def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
@@ -89,23 +138,13 @@ def _machine() -> Machine:
     return this_machine()
 
 
-def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console) -> tuple[Settled, Knowledge]:
-    """Ask our index, then the public one about what is still open."""
-    with PublicIndex(matrix.public_index, CACHE / "simple") as public:
-        if _is_own(public.url, index):
-            raise BadInput(
-                f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
-                "'latest' would be circular; set public_index in the matrix, or another --index"
-            )
-        shelves = read_shelves(open_store(index), {each.name for each in wanted}, CACHE / "index")
-        ours = Ours(shelves=shelves, patches=_patches(wanted, path))
-        settled = settle(wanted, ours)
-        terminal.detail(f"asking {public.url} about {', '.join(settled.questions) or 'nothing'}")
-        answers = public.fetch(settled.questions)
-    projects = {
-        name: answer.message if isinstance(answer, NoSuchProject) else answer for name, answer in answers.items()
-    }
-    return settled, Knowledge(ours=ours, projects=projects)
+def _ask(
+    public: PublicIndex, names: Collection[NormalizedName], terminal: Console
+) -> dict[NormalizedName, Project | str]:
+    """Ask the public index about some projects; text says why there is no answer."""
+    terminal.detail(f"asking {public.url} about {', '.join(sorted(names)) or 'nothing'}")
+    answers = public.fetch(names)
+    return {name: answer.message if isinstance(answer, NoSuchProject) else answer for name, answer in answers.items()}
 
 
 def _is_own(url: str, index: str) -> bool:
@@ -123,9 +162,10 @@ def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) 
         "instance": lambda each, name: each.target.instance == name,
     }
     left = list(wanted)
-    explained = [chosen.explain] if chosen.explain else []
+    tests["explain"] = tests["package"]
     for option, test in tests.items():
-        given = [*(getattr(chosen, option) or []), *(explained if option == "package" else [])]
+        said = getattr(chosen, option)
+        given = [said] if isinstance(said, str) else said or []
         for value in given:
             if not any(test(each, value) for each in wanted):
                 raise BadInput(f"--{option} {value}: {path} has nothing of that name")
@@ -168,9 +208,9 @@ def _write(file: Path, plan: Plan) -> None:
 def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     for warning in plan.warnings:
         terminal.warn(warning)
-    for line in plan_report.error_lines(plan):
+    for line in plan_report.error_lines(plan.errors):
         terminal.error(line)
-    if chosen.explain:
+    if chosen.explain and not chosen.json:
         for line in plan_report.explain(plan, chosen.explain):
             print(line)
     elif plan.actions or plan.errors:

@@ -7,9 +7,7 @@ see a whole index at every instant. A wheel that is published keeps its bytes an
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,7 +77,7 @@ def _stage(chosen: argparse.Namespace, out: Console) -> int:
         return serve(store, chosen.port, out, as_json=chosen.json)
     overlay = Overlay(store) if chosen.dry_run else None
     target: Store = overlay or store
-    context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ))
+    context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time())
     if chosen.dist != Path(options.DIST) and not chosen.dist.is_dir():  # the default need not be there yet
         raise BadInput(f"--dist: there is no directory {chosen.dist}")
     if chosen.rebuild:
@@ -104,14 +102,9 @@ def _location(chosen: argparse.Namespace) -> str:
     return options.index_of(matrixfile.load(matrix), matrix)
 
 
-def _upload_time(environment: os._Environ[str]) -> str:
+def _upload_time() -> str:
     """Return the time that new files get, in PEP 700's format."""
-    epoch = environment.get("SOURCE_DATE_EPOCH")
-    try:
-        moment = datetime.now(UTC) if not epoch else datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError):
-        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return options.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _publish(store: Store, context: Context, files: DistFiles, out: Console) -> list[Result]:

@@ -79,9 +79,7 @@ def patches_of(rules: Rules, patches: Mapping[str, Patch]) -> tuple[Patch, ...]:
     return tuple(patches[path] for path in rules.patches or ())
 
 
-def draft(
-    wanted: Wanted, release: Release, rules: Rules, patches: Mapping[str, Patch], *, native: bool
-) -> Action:
+def draft(wanted: Wanted, release: Release, rules: Rules, patches: Mapping[str, Patch], *, native: bool) -> Action:
     """Return the action that builds what is wanted from a release. Raises :class:`Unplannable`."""
     named = f"{wanted.package} {release.version}"
     if not admits(release, Version(wanted.python.dotted)):

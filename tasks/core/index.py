@@ -290,9 +290,7 @@ class ProjectList:
         for page in pages:
             listed = known.get(page.name, ListedProject(name=page.name))
             if page.serial > listed.serial or page.name not in known:
-                known[page.name] = replace(
-                    listed, serial=page.serial, newest=page.newest, state=page.digest
-                )
+                known[page.name] = replace(listed, serial=page.serial, newest=page.newest, state=page.digest)
         projects = tuple(known[name] for name in sorted(known))
         if projects == tuple(sorted(self.projects, key=lambda listed: listed.name)):
             return self

@@ -14,6 +14,8 @@ from tasks.core.matrix import Instance
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from tasks.core.matrix import Wanted
+
 FORMAT = "spare-tire/plan"
 VERSION = 1
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
@@ -43,6 +45,17 @@ class PlanError:
     python: str
     message: str
 
+    @classmethod
+    def of(cls, wanted: Wanted, message: str) -> PlanError:
+        """Say of a wanted wheel why it cannot be planned."""
+        return cls(
+            package=wanted.package,
+            version=wanted.text,
+            target=wanted.target.name,
+            python=wanted.python.tag,
+            message=message,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -70,7 +83,10 @@ class Plan:
             "errors": _lines(_fields(error) for error in self.errors),
             "format": _encode(FORMAT),
             "instances": _encode(
-                {name: {"worker": instance.worker, "agent": instance.agent} for name, instance in self.instances.items()}
+                {
+                    name: {"worker": instance.worker, "agent": instance.agent}
+                    for name, instance in self.instances.items()
+                }
             ),
             "matrix": _encode(self.matrix),
             "skipped": _lines(_fields(skipped) for skipped in self.skipped),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tasks.core.releases import Project, Release
     from tasks.core.resolution import Request
     from tasks.core.wheels import ExpectedWheel
-    _Same = tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]
 
+    _Same = tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +90,7 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
             if isinstance(decision, Action):
                 decision = _unique(decision, each, planned)
         except (Unresolved, Unplannable) as error:
-            errors.append(_error(each, str(error)))
+            errors.append(PlanError.of(each, str(error)))
             continue
         if isinstance(decision, Skipped):
             skipped.append(decision)
@@ -174,16 +174,6 @@ def _skipped(wanted: Wanted, version: str, state: str, reason: str) -> Skipped:
         python=wanted.python.tag,
         state=state,
         reason=reason,
-    )
-
-
-def _error(wanted: Wanted, message: str) -> PlanError:
-    return PlanError(
-        package=wanted.package,
-        version=wanted.text,
-        target=wanted.target.name,
-        python=wanted.python.tag,
-        message=message,
     )
 
 

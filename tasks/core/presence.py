@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_version
-from packaging.version import Version
 
 from tasks.core.releases import parse_requires_python, specifiers_admit
 from tasks.core.targets import ABI3
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from packaging.tags import Tag
     from packaging.utils import BuildTag, NormalizedName
+    from packaging.version import Version
 
     from tasks.core.index import ProjectPage
     from tasks.core.matrix import Wanted

@@ -88,7 +88,9 @@ def resolve(
         return Resolution(release=newest)
     fitting = next(filter(fits or _any, matching), None)
     if fitting is None:
-        message = f"{label} has no release that matches {request} and fits the target: {matching[0].version} is the newest"
+        message = (
+            f"{label} has no release that matches {request} and fits the target: {matching[0].version} is the newest"
+        )
         raise Unresolved(message)
     return Resolution(release=fitting)
 

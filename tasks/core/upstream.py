@@ -67,8 +67,8 @@ class Upstream:
     def wheels_for(self, wanted: Wanted, release: Release, *, native: bool) -> tuple[str, ...]:
         """Return the wheels of the release that make a build needless, by file name; none where one is missing.
 
-        A yanked wheel does not, nor one whose own ``requires-python`` excludes the interpreter. An ``abi3`` wheel is for
-        all interpreters of its target from its own on, so the public index must serve each of them.
+        A yanked wheel does not, nor one whose own ``requires-python`` excludes the interpreter. An ``abi3`` wheel is
+        for all interpreters of its target from its own on, so the public index must serve each of them.
         """
         served = [wheel for wheel in self._served(wanted.name, release) if wheel.yanked is None]
         found: dict[str, None] = {}
@@ -91,7 +91,12 @@ class Upstream:
         key = (name, release.version)
         if key not in self._wheels:
             rows = (
-                (wheel.filename, None, "" if wheel.yanked else None, wheel.requires_python and str(wheel.requires_python))
+                (
+                    wheel.filename,
+                    None,
+                    "" if wheel.yanked else None,
+                    None if wheel.requires_python is None else str(wheel.requires_python),
+                )
                 for wheel in release.wheels
             )
             shelf = shelves(rows).get(name)

@@ -74,9 +74,7 @@ def read_shelves(store: Store, names: Iterable[NormalizedName], cache: Path) -> 
     listing = hashlib.sha256(stored.data).hexdigest()
     if kept.listing != listing or not wanted <= kept.pages.keys():
         projects = {project.name: project for project in ProjectList.from_json(stored.data).projects}
-        current = {
-            name: page for name, page in kept.pages.items() if name in projects and page.is_of(projects[name])
-        }
+        current = {name: page for name, page in kept.pages.items() if name in projects and page.is_of(projects[name])}
         missing = sorted((wanted & projects.keys()) - current.keys())
         read = _pages(store, missing)
         fresh = {name: _encode(page, digest_of(data), kept.tags) for name, (page, data) in read.items()}
@@ -103,9 +101,7 @@ def _pages(store: Store, names: list[NormalizedName]) -> dict[NormalizedName, tu
 
     with ThreadPoolExecutor() as pool:
         found = zip(names, pool.map(store.get, map(page_path, names)), strict=True)
-        return {
-            name: (ProjectPage.from_json(page.data, page_path(name)), page.data) for name, page in found if page
-        }
+        return {name: (ProjectPage.from_json(page.data, page_path(name)), page.data) for name, page in found if page}
 
 
 def _address(location: str) -> str:
@@ -134,7 +130,7 @@ def _decode(kept: _Kept, tags: list[frozenset[Tag]]) -> Shelf:
     return Shelf(
         {
             version: tuple(
-                ShelfWheel(filename, tuple(build), tags[number], recipe, yanked, requires_python)  # type: ignore[arg-type]
+                ShelfWheel(filename, tuple(build), tags[number], recipe, yanked, requires_python)
                 for filename, build, number, recipe, yanked, requires_python in rows
             )
             for version, rows in kept.wheels.items()

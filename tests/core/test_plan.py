@@ -152,7 +152,7 @@ def test_the_table_names_the_interpreters_where_there_are_several() -> None:
 
 
 def test_an_error_of_several_targets_is_one_line() -> None:
-    assert error_lines(plan()) == ["Z latest: Z: no such project (for a cp314, b cp314)"]
+    assert error_lines(plan().errors) == ["Z latest: Z: no such project (for a cp314, b cp314)"]
 
 
 def test_the_summary_is_one_line() -> None:
