@@ -57,7 +57,12 @@ class Look:
         shelf = self._shelves.get(wanted.name)
         if shelf is None:
             return None
-        return find(shelf.of_version(version), self._sites.of(wanted), native=native, revision=rules.revision)
+        return find(
+            shelf.of_version(version),
+            self._sites.at(wanted.target, wanted.python),
+            native=native,
+            revision=rules.revision,
+        )
 
     def reason(self, found: ShelfWheel, rules: Rules, action: Action | None) -> str:
         """Say why nothing is built; ``action`` is what would be built now, where that is known."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.actions import Action
@@ -12,7 +14,7 @@ from tasks.core.errors import BadInput
 from tasks.core.matrix import Instance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tasks.core.matrix import Wanted
 
@@ -79,8 +81,8 @@ class Plan:
     def to_json(self) -> bytes:
         """Return the bytes of ``plan.json``: equal plans give equal bytes."""
         document: dict[str, str] = {
-            "actions": _lines(action.to_dict() for action in self.actions),
-            "errors": _lines(_fields(error) for error in self.errors),
+            "actions": _lines(_encode(action.to_dict()) for action in self.actions),
+            "errors": _lines(map(_line_of(PlanError), self.errors)),
             "format": _encode(FORMAT),
             "instances": _encode(
                 {
@@ -89,9 +91,9 @@ class Plan:
                 }
             ),
             "matrix": _encode(self.matrix),
-            "skipped": _lines(_fields(skipped) for skipped in self.skipped),
+            "skipped": _lines(map(_line_of(Skipped), self.skipped)),
             "version": _encode(VERSION),
-            "warnings": _lines(self.warnings),
+            "warnings": _lines(map(_encode, self.warnings)),
         }
         return ("{\n" + ",\n".join(f'"{key}": {value}' for key, value in document.items()) + "\n}\n").encode()
 
@@ -124,9 +126,17 @@ class Plan:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error
 
 
-def _lines(entries: Iterable[object]) -> str:
+def _lines(entries: Iterable[str]) -> str:
     """Write a list, an entry a line."""
-    return "[" + ",".join(f"\n{_encode(entry)}" for entry in entries) + "]"
+    return "[" + ",".join(f"\n{entry}" for entry in entries) + "]"
+
+
+def _line_of(kind: type[Skipped | PlanError]) -> Callable[[Skipped | PlanError], str]:
+    """Return what writes such a value, all of whose fields are text: there may be ten thousands of them."""
+    names = sorted(kind.__slots__)
+    values = attrgetter(*names)
+    line = "{" + ", ".join(f'"{name}": %s' for name in names) + "}"
+    return lambda value: line % tuple(map(encode_basestring, values(value)))
 
 
 def _parse(data: bytes) -> dict[str, Any] | None:
@@ -139,7 +149,3 @@ def _parse(data: bytes) -> dict[str, Any] | None:
 
 def _reason(error: Exception) -> str:
     return f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _fields(value: Skipped | PlanError) -> dict[str, str]:
-    return {name: getattr(value, name) for name in type(value).__slots__}

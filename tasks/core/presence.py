@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from packaging.version import Version
 
     from tasks.core.index import ProjectPage
-    from tasks.core.matrix import Wanted
     from tasks.core.targets import PythonTag, Target
 
 
@@ -89,7 +88,8 @@ class Site:
     python: PythonTag
     accepted: tuple[frozenset[Tag], ...]
     """For each platform tag of the target, every tag that installs there."""
-    _known: dict[tuple[frozenset[Tag], bool], bool] = field(default_factory=dict)
+    _native: dict[frozenset[Tag], bool] = field(default_factory=dict)
+    _any: dict[frozenset[Tag], bool] = field(default_factory=dict)
     _admitted: dict[str, bool] = field(default_factory=dict)
 
     @classmethod
@@ -103,16 +103,16 @@ class Site:
 
         A ``none-any`` wheel is no answer for a native package, nor is one interpreter's where ``abi3`` is asked for.
         """
-        key = (tags, native)
-        if key not in self._known:
+        known = self._native if native else self._any
+        if tags not in known:
             counted = {
                 tag
                 for tag in tags
                 if not (native and tag.platform == "any")
                 and not (self.python.abi == ABI3 and tag.abi not in {ABI3, "none"})
             }
-            self._known[key] = not any(counted.isdisjoint(accepted) for accepted in self.accepted)
-        return self._known[key]
+            known[tags] = not any(counted.isdisjoint(accepted) for accepted in self.accepted)
+        return known[tags]
 
     def admitted(self, requires_python: str) -> bool:
         """Whether a wheel's ``requires-python`` admits the interpreter."""
@@ -128,10 +128,6 @@ class Sites:
     def __init__(self) -> None:
         self._known: dict[tuple[str, PythonTag], Site] = {}
 
-    def of(self, wanted: Wanted) -> Site:
-        """Return where a wheel is wanted for."""
-        return self.at(wanted.target, wanted.python)
-
     def at(self, target: Target, python: PythonTag) -> Site:
         """Return a target with one of its interpreters."""
         key = (target.name, python)
@@ -146,7 +142,7 @@ def find(wheels: Iterable[ShelfWheel], site: Site, *, native: bool, revision: in
     least: BuildTag = () if revision is None else (revision, "")
     yanked: ShelfWheel | None = None
     for wheel in wheels:
-        if wheel.build < least or not site.takes(wheel.tags, native=native):
+        if not site.takes(wheel.tags, native=native) or wheel.build < least:
             continue
         if wheel.requires_python and not site.admitted(wheel.requires_python):
             continue

@@ -19,7 +19,6 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, ServiceFailed
-from tasks.core.simple_page import ACCEPT, NotAPage, read_page
 from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
 from tasks.services.pip_config import PipSettings, read_pip_settings
 
@@ -148,6 +147,8 @@ class PublicIndex:
             return project_of(cached)
         if page.status != HTTPStatus.OK:
             raise ServiceFailed(f"{url}: the server answers {page.line}{self._advice(page.status)}")
+        from tasks.core.simple_page import NotAPage, read_page  # noqa: PLC0415 - 10 ms, for a page that has changed
+
         digest = hashlib.sha256(page.url.encode() + page.content_type.encode() + page.body).hexdigest()
         if cached and cached.digest == digest:
             return project_of(cached)
@@ -159,6 +160,8 @@ class PublicIndex:
         return project
 
     def _request(self, client: Http, url: str, cached: CachedPage | None) -> _Page:
+        from tasks.core.simple_page import ACCEPT  # noqa: PLC0415
+
         headers = {"Accept": ACCEPT, "Cache-Control": "max-age=0"}
         if cached and cached.etag:
             headers["If-None-Match"] = cached.etag
