@@ -10,12 +10,29 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import INTERRUPTED, SpareTireError
+from tasks.core.logs import message as clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
+
+
+def _terminal() -> RichConsole:
+    """Return standard error; a reader that has gone silences it and changes no outcome."""
+    from rich.console import Console as RichConsole  # noqa: PLC0415 - heavy: see ``Console.rich``
+
+    class Terminal(RichConsole):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            _silence()
+
+    return Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def _silence() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class Console:
@@ -28,9 +45,7 @@ class Console:
     @cached_property
     def rich(self) -> RichConsole:
         """What styles and lays out; made when it is needed first: it takes 0.1 s to import."""
-        from rich.console import Console as RichConsole  # noqa: PLC0415
-
-        return RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        return _terminal()
 
     def error(self, message: str) -> None:
         """Say what went wrong."""
@@ -44,15 +59,19 @@ class Console:
         """Say what is being done."""
         if self.quiet:
             return
+        line = clean(message, os.environ)
         if "rich" in self.__dict__:  # it may be showing what moves, which only it can print above
-            self.rich.print(message, markup=False)
-        else:
-            print(message, file=sys.stderr, flush=True)
+            self.rich.print(line, markup=False)
+            return
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            _silence()
 
     def detail(self, message: str) -> None:
         """Say what only helps to find a fault."""
         if self.verbose and not self.quiet:
-            self.rich.print(message, markup=False, style="dim")
+            self.rich.print(clean(message, os.environ), markup=False, style="dim")
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Show rows under headings; cells wrap but for the first, so that a narrow terminal loses nothing."""
@@ -66,7 +85,7 @@ class Console:
         for place, heading in enumerate(headings):
             made.add_column(heading, overflow="fold", no_wrap=place == 0)
         for row in rows:
-            made.add_row(*(escape(cell) for cell in row))
+            made.add_row(*(escape(clean(cell, os.environ)) for cell in row))
         self.rich.print(made, soft_wrap=False)
 
     def show(self, renderable: RenderableType) -> None:
@@ -77,7 +96,7 @@ class Console:
     def _say(self, label: str, style: str, message: str) -> None:
         from rich.markup import escape  # noqa: PLC0415 - heavy: see ``rich``
 
-        self.rich.print(f"[bold {style}]{label}:[/] {escape(message)}")
+        self.rich.print(f"[bold {style}]{label}:[/] {escape(clean(message, os.environ))}")
 
 
 def parser(stage: str, description: str) -> argparse.ArgumentParser:
@@ -110,16 +129,23 @@ def run(
     except KeyboardInterrupt:
         console.error("interrupted; run the same command again to go on")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our standard output has gone, as in `… --json | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except Exception as error:
+        if options.verbose:
+            raise
+        console.error(f"this is a fault of spare-tire, please report it: {type(error).__name__}: {error}")
+        console.error("--verbose shows where it happened")
+        return SpareTireError.exit_code
 
 
 def emit_json(document: object) -> None:
     """Print ``document`` on standard output, keys sorted."""
-    print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+    emit(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def emit(document: bytes) -> None:
-    """Print a document that is JSON already on standard output."""
-    sys.stdout.write(document.decode())
+def emit(text: str) -> None:
+    """Print a result on standard output; a reader that has gone, as in ``… --json | head``, changes no outcome."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

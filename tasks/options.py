@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import BadInput
-
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
     from tasks.core.matrix import Matrix
 
@@ -66,15 +62,6 @@ def names_matrix(options: argparse.Namespace) -> bool:
 def chosen_index(options: argparse.Namespace) -> str | None:
     """Return the index that the user chose by option or environment, if any: then no matrix is asked."""
     return options.index or os.environ.get("SPARE_TIRE_INDEX") or None
-
-
-def now(environ: Mapping[str, str] = os.environ) -> datetime:
-    """Return the time that counts, in UTC: ``SOURCE_DATE_EPOCH`` where that is set. Raises :class:`BadInput`."""
-    epoch = environ.get("SOURCE_DATE_EPOCH")
-    try:
-        return datetime.now(UTC) if not epoch else datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError):
-        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from None
 
 
 def index_of(matrix: Matrix, path: Path) -> str:

@@ -6,7 +6,7 @@ import gc
 import hashlib
 import os
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from tasks.core.actions import Patch
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, Failed
 from tasks.core.look import Ours
+from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
 from tasks.core.planning import Knowledge, make_plan, settle
 from tasks.core.retiring import retired
@@ -33,7 +34,6 @@ from tasks.stores.shelves import read_shelves
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection, Iterable, Sequence
-    from datetime import datetime
 
     from packaging.utils import NormalizedName
 
@@ -101,7 +101,11 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
 
 def _newer_than(matrix: Matrix) -> datetime | None:
     """Return since when a release is too young to be ``latest``: all that planning has to do with the clock."""
-    return None if matrix.cooldown is None else options.now() - timedelta(seconds=matrix.cooldown)
+    return (
+        None
+        if matrix.cooldown is None
+        else (fixed_moment(os.environ) or datetime.now(UTC)) - timedelta(seconds=matrix.cooldown)
+    )
 
 
 def _retire(wanted: Sequence[Wanted], upstream: Upstream, path: Path, terminal: Console, *, as_json: bool) -> int:
@@ -114,8 +118,7 @@ def _retire(wanted: Sequence[Wanted], upstream: Upstream, path: Path, terminal: 
             {"needless": [asdict(entry) for entry in needless], "errors": [asdict(error) for error in errors]}
         )
     else:
-        for line in plan_report.needless_lines(needless):
-            print(line)
+        console.emit("".join(f"{line}\n" for line in plan_report.needless_lines(needless)))
     if not needless:
         terminal.info(f"the public index has made nothing in {path} needless")
     return Failed.exit_code if errors else 0
@@ -128,7 +131,7 @@ def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
     else:
         from tasks.matrixfile import to_yaml  # noqa: PLC0415 - 50 ms, and no plan needs it
 
-        print(to_yaml(flat), end="")
+        console.emit(to_yaml(flat))
     return 0
 
 
@@ -211,8 +214,7 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     for line in plan_report.error_lines(plan.errors):
         terminal.error(line)
     if chosen.explain and not chosen.json:
-        for line in plan_report.explain(plan, chosen.explain):
-            print(line)
+        console.emit("".join(f"{line}\n" for line in plan_report.explain(plan, chosen.explain)))
     elif plan.actions or plan.errors:
         terminal.table(plan_report.HEADINGS, plan_report.rows(plan))
     if plan.actions:
@@ -220,7 +222,7 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     else:
         terminal.info(plan_report.summary(plan))
     if chosen.json:
-        console.emit(plan.to_json())
+        console.emit(plan.to_json().decode())
     ci.tell(nodes(plan, str(chosen.plan)), plan_report.markdown(plan), result_on_stdout=chosen.json)
 
 

@@ -39,6 +39,8 @@ class Mapping:
 
 
 Node = Scalar | Listing | Mapping
+LONGEST = 100
+"""Characters of a scalar that a message shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,4 +85,4 @@ def describe(node: Node) -> str:
         return "a mapping"
     if node.empty:
         return "nothing"
-    return f"'{node.text}'"
+    return f"'{node.text if len(node.text) <= LONGEST else node.text[:LONGEST] + '…'}'"

@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tasks.core.addresses import without_credentials
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -122,7 +124,7 @@ def read_result(data: bytes, key: str) -> Result:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else " ".join(str(value).split())
+    return None if value is None else without_credentials(" ".join(str(value).split()))
 
 
 def _built_file(wheel: Mapping[str, Any]) -> BuiltFile:

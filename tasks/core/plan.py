@@ -108,7 +108,9 @@ class Plan:
             found = document.get("version")
             raise BadInput(f"{file}: the plan's format has version {found}, this reads version {VERSION}; {again}")
         actions = []
-        for number, entry in enumerate(document.get("actions", ())):
+        if not isinstance(document.get("actions"), list):
+            raise BadInput(f"{file}: actions: expected a list; {again}")
+        for number, entry in enumerate(document["actions"]):
             try:
                 actions.append(Action.from_dict(entry))
             except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

@@ -13,7 +13,7 @@ from tasks.core.drafts import Unplannable, draft, pinned_release
 from tasks.core.look import Look, Ours
 from tasks.core.plan import Plan, PlanError, Skipped
 from tasks.core.presence import Sites
-from tasks.core.resolution import Unresolved
+from tasks.core.resolution import LATEST, Unresolved
 from tasks.core.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
     planned: dict[_Same, tuple[Action, Wanted]] = {}
     skipped = list(settled.skipped)
     errors: list[PlanError] = []
-    for each in settled.open:
+    for each in sorted(settled.open, key=_wanted_order):
         try:
             decision = decide(each)
             if isinstance(decision, Action):
@@ -164,6 +164,11 @@ def _same(wheel: ExpectedWheel) -> _Same:
 def _entry(wanted: Wanted) -> tuple[Request, PinnedSdist | None, str, NormalizedName, tuple[ConditionalRules, ...]]:
     """Return what the wheels of one entry of the matrix share."""
     return wanted.request, wanted.sdist, wanted.text, wanted.name, wanted.rules
+
+
+def _wanted_order(wanted: Wanted) -> tuple[object, ...]:
+    """Sort so that of equal wheels the same one is named whatever the order of the matrix: ``latest`` first."""
+    return wanted.name, wanted.text != str(LATEST), wanted.text, wanted.target.name, wanted.python
 
 
 def _skipped(wanted: Wanted, version: str, state: str, reason: str) -> Skipped:

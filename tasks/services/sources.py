@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import BadInput, Refused, ServiceFailed
 from tasks.services.download import fetch_file
+from tasks.threads import side_by_side
 from tasks.wheelfile import sha256_of
 
 if TYPE_CHECKING:
@@ -67,41 +67,25 @@ def fetch_sources(
 
 
 def _fetch(wanted: Mapping[Path, Sdist], settings: PipSettings) -> dict[Path, Exception | None]:
-    """Put each sdist in its place; return the places with what went wrong.
-
-    An interruption does not wait for servers: the threads are daemons, and what they had of a file is removed.
-    """
+    """Put each sdist in its place; return the places with what went wrong."""
     from tasks.services.http import Http  # noqa: PLC0415 - heavy, and mostly there is nothing to fetch
 
-    found: dict[Path, Exception | None] = {}
-    left = list(wanted.items())[::-1]
-
-    def work() -> None:
-        while True:
-            try:
-                place, sdist = left.pop()
-            except IndexError:
-                return
-            try:
-                fetch_file(http, sdist.url, sdist.sha256, place)
-                found[place] = None
-            except Exception as error:  # noqa: BLE001 - it is raised, or said, where all are known
-                found[place] = error
-
-    with Http(settings.index_url or "", settings=settings) as http:
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(THREADS, len(wanted)))]
-        for thread in threads:
-            thread.start()
+    def fetch(place: Path) -> Exception | None:
         try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            left.clear()
-            for place in wanted:
+            fetch_file(http, wanted[place].url, wanted[place].sha256, place)
+        except Exception as error:  # noqa: BLE001 - it is raised, or said, where all are known
+            return error
+        return None
+
+    places = sorted(wanted)
+    with Http(settings.index_url or "", settings=settings) as http:
+        try:
+            return dict(zip(places, side_by_side(fetch, places, THREADS), strict=True))
+        except KeyboardInterrupt:  # the threads go with the process; what they had of a file goes now
+            for place in places:
                 for part in place.parent.glob(f".{place.name}.{os.getpid()}-*.part"):
                     part.unlink(missing_ok=True)
             raise
-    return dict(sorted(found.items()))
 
 
 def _place(cache: Path, sdist: Sdist) -> Path:

@@ -20,6 +20,7 @@ from packaging.tags import Tag
 from tasks.core.addresses import without_credentials
 from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, digest_of, page_path
 from tasks.core.presence import Shelf, ShelfWheel, shelves
+from tasks.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 """Raised with every change of what is written here, or of what is taken out of a page."""
 
+THREADS = 8
+"""Pages that are read at the same time."""
 _PACKAGES = "packages/"
 
 
@@ -95,13 +98,8 @@ def _listed(store: Store, wanted: set[NormalizedName]) -> dict[NormalizedName, S
 
 def _pages(store: Store, names: list[NormalizedName]) -> dict[NormalizedName, tuple[ProjectPage, bytes]]:
     """Read pages, at the same time where there are several."""
-    if not names:
-        return {}
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 10 ms, and mostly there is nothing to read
-
-    with ThreadPoolExecutor() as pool:
-        found = zip(names, pool.map(store.get, map(page_path, names)), strict=True)
-        return {name: (ProjectPage.from_json(page.data, page_path(name)), page.data) for name, page in found if page}
+    found = zip(names, side_by_side(store.get, [page_path(name) for name in names], THREADS), strict=True)
+    return {name: (ProjectPage.from_json(page.data, page_path(name)), page.data) for name, page in found if page}
 
 
 def _address(location: str) -> str:

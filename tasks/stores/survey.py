@@ -42,7 +42,10 @@ def survey(store: Store, progress: Callable[[str], None]) -> Survey:
             continue
         progress(path)
         filename = path.removeprefix("packages/")
-        found = inspect(path, store) if filename.endswith(".whl") else "it is no wheel"
+        if "/" in filename:
+            found: Candidate | str = "it does not lie directly in packages/"
+        else:
+            found = inspect(path, store) if filename.endswith(".whl") else "it is no wheel"
         if isinstance(found, Candidate):
             wheels.append(_with_recipe(found, store))
         else:

@@ -70,7 +70,8 @@ def test_a_plan_survives_its_file() -> None:
         (b"[]", "p.json: this is no plan (expected JSON with the format spare-tire/plan); make it again with nox -s plan"),
         (b'{"format": "x"}', "p.json: this is no plan (expected JSON with the format spare-tire/plan); make it again with nox -s plan"),
         (b'{"format": "spare-tire/plan", "version": 2}', "p.json: the plan's format has version 2, this reads version 1; make it again with nox -s plan"),
-        (b'{"format": "spare-tire/plan", "version": 1}', "p.json: the key 'matrix' is missing; make it again with nox -s plan"),
+        (b'{"format": "spare-tire/plan", "version": 1, "actions": null}', "p.json: actions: expected a list; make it again with nox -s plan"),
+        (b'{"format": "spare-tire/plan", "version": 1, "actions": []}', "p.json: the key 'matrix' is missing; make it again with nox -s plan"),
         (b'{"format": "spare-tire/plan", "version": 1, "actions": [{}]}', "p.json: actions[0]: the key 'python' is missing; make it again with nox -s plan"),
     ],
 )  # fmt: skip
@@ -134,6 +135,7 @@ def test_job_data_that_would_outgrow_a_variable_names_the_plan_instead() -> None
         "arch": "x86_64",
         "packages": [],
         "plan": "build/plan.json",
+        "matrix": "c" * 64,
     }
 
 

@@ -301,11 +301,12 @@ def test_latest_that_is_also_pinned_is_one_action() -> None:
     assert [(skipped.state, skipped.reason) for skipped in plan.skipped] == [("same", "the same wheel as latest on t")]
 
 
-def test_the_order_of_platform_tags_makes_no_other_wheel() -> None:
-    targets = {"t": target("a_1", "a_2"), "u": target("a_2", "a_1", name="u")}
-    plan = plan_of(Entry(text="2.0", target="t"), Entry(text="2.0.0", target="u"), targets=targets)
-    assert [action.wheel.filename for action in plan.actions] == ["x-2.0-cp312-cp312-a_1.a_2.whl"]
-    assert [(skipped.target, skipped.reason) for skipped in plan.skipped] == [("u", "the same wheel as 2.0 on t")]
+def test_the_order_of_the_matrix_and_of_platform_tags_changes_no_plan() -> None:
+    targets = {"a": target("p_1", "p_2", name="a"), "b": target("p_2", "p_1", name="b")}
+    entries = [Entry(text="1.0", target="a"), Entry(text="latest", target="b"), Entry(text="2.0", target="a")]
+    plan = plan_of(*entries, targets=targets)
+    assert plan == plan_of(*reversed(entries), targets=targets)
+    assert [skipped.reason for skipped in plan.skipped] == ["the same wheel as latest on b"]
 
 
 def test_two_recipes_for_one_wheel_are_an_error() -> None:
