@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
+import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -45,6 +47,7 @@ def main() -> int:
         first, warm = _requests(folder), _requests(folder)
         rows = [
             Row(work="plan, all present", figure=median_seconds(_plan, 9), unit="s", at_most=0.6, note=_decided()),
+            Row(work="of which processor time", figure=_processor_seconds(), unit="s"),
             Row(work="of which Python and its imports", figure=median_seconds(_imports, 9), unit="s"),
             Row(work="requests", figure=warm, unit="", at_most=1),
         ]
@@ -103,6 +106,21 @@ def _plan() -> None:
     ran = process.run([sys.executable, "-m", "tasks.plan", "--quiet"], env=_environment())
     if ran.returncode:
         raise SystemExit(ran.stderr)
+
+
+def _processor_seconds() -> float:
+    """Return what one plan takes of a processor: the same on a machine that has other work too."""
+
+    def used() -> float:
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return usage.ru_utime + usage.ru_stime
+
+    found = []
+    for _ in range(9):
+        before = used()
+        _plan()
+        found.append(used() - before)
+    return statistics.median(found)
 
 
 def _imports() -> None:

@@ -121,7 +121,7 @@ class _Decision:
         rules = self._look.rules_for(wanted, release.version)
         native = self._upstream.native(wanted, release, rules)
         found = self._look.find(wanted, release.version, rules, native=native)
-        if found is None and wanted.upstream and wanted.sdist is None:
+        if found is None and wanted.upstream:
             served = self._upstream.wheels_for(wanted, release, native=native)
             if served:
                 return _skipped(wanted, str(release.version), "upstream", f"on the public index: {', '.join(served)}")

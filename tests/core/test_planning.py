@@ -159,6 +159,8 @@ def there(*tags: str) -> str:
         (World(ours=x(f"cp311-cp311-{FREEBSD}")), build()),
         (World(ours=x("cp312-cp312-freebsd_15_0_release_amd64")), build()),
         (World(ours=(f"x-0.9-cp312-cp312-{FREEBSD}.whl",)), build()),
+        (World(ours=(OURS,), theirs=(WIN,)), here()),
+        (World(ours=(OURS,), requires="<3.12"), here()),
         (World(ours=(f"y-1.0-cp312-cp312-{FREEBSD}.whl",)), build()),
         (World(ours=("x-1.0.tar.gz", "x-1.0.whl")), build()),
         (World(ours=(f"{OURS}[>=3.13]",)), build()),
