@@ -9,7 +9,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import INTERRUPTED, SpareTireError
+from tasks.core.errors import INTERRUPTED, ServiceFailed, SpareTireError
 from tasks.core.logs import message as clean
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
+
+
+WIDE = 160
+"""Columns of a table where there is no terminal: a log wraps lines by itself."""
 
 
 def _terminal() -> RichConsole:
@@ -86,7 +90,10 @@ class Console:
             made.add_column(heading, overflow="fold", no_wrap=place == 0)
         for row in rows:
             made.add_row(*(escape(clean(cell, os.environ)) for cell in row))
-        self.rich.print(made, soft_wrap=False)
+        if self.rich.is_terminal:
+            self.rich.print(made, soft_wrap=False)
+        else:
+            self.rich.print(made, soft_wrap=False, width=max(self.rich.width, WIDE), crop=False)
 
     def show(self, renderable: RenderableType) -> None:
         """Show a table or another rich renderable."""
@@ -149,3 +156,6 @@ def emit(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries again as it ends
+        raise ServiceFailed(f"the result cannot be written to standard output: {error.strerror}") from error

@@ -55,10 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--package", action="append", metavar="NAME", help="plan only this package (may be repeated)")
     parser.add_argument("--target", action="append", metavar="PATTERN", help="plan only these targets")
     parser.add_argument("--instance", action="append", metavar="NAME", help="plan only what this instance builds")
-    instead = parser.add_mutually_exclusive_group()
-    instead.add_argument("--explain", metavar="PACKAGE", help="say for each target why the package is or is not built")
-    instead.add_argument("--expand", action="store_true", help="print the matrix in the flat form, and plan nothing")
-    instead.add_argument(
+    parser.add_argument("--explain", metavar="PACKAGE", help="say for each target why the package is or is not built")
+    parser.add_argument("--expand", action="store_true", help="print the matrix in the flat form, and plan nothing")
+    parser.add_argument(
         "--retire", action="store_true", help="list what the public index has made needless, and plan nothing"
     )
     return console.run(parser, argv, _stage)
@@ -66,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     path = options.matrix_path(chosen)
-    if not (chosen.expand or chosen.retire):
+    _refuse_contradictions(chosen)
+    if not (chosen.expand or chosen.explain or chosen.retire):  # those are questions: they change nothing
         _remove(chosen.plan)
         terminal.info(f"planning {path}")
     loaded = load(path, CACHE / "matrix")
@@ -94,18 +94,27 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         projects = _ask(public, settled.questions, terminal)
     known = Knowledge(ours=ours, projects=projects, newer_than=_newer_than(matrix))
     plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
+    if chosen.explain:
+        _explain(plan, chosen)
+        return 0
     _write(chosen.plan, plan)
     _tell(plan, chosen, terminal)
     return Failed.exit_code if plan.errors else 0
 
 
+def _refuse_contradictions(chosen: argparse.Namespace) -> None:
+    """Refuse options that would have no effect beside the others."""
+    if chosen.expand and (chosen.package or chosen.target or chosen.instance or chosen.explain):
+        raise BadInput("--expand prints the whole matrix: leave out --package, --target, --instance and --explain")
+    if chosen.retire and (chosen.expand or chosen.explain):
+        raise BadInput("--retire is a question of its own: leave out --expand and --explain")
+
+
 def _newer_than(matrix: Matrix) -> datetime | None:
     """Return since when a release is too young to be ``latest``: all that planning has to do with the clock."""
-    return (
-        None
-        if matrix.cooldown is None
-        else (fixed_moment(os.environ) or datetime.now(UTC)) - timedelta(seconds=matrix.cooldown)
-    )
+    if matrix.cooldown is None:
+        return None
+    return (fixed_moment(os.environ) or datetime.now(UTC)) - timedelta(seconds=matrix.cooldown)
 
 
 def _retire(wanted: Sequence[Wanted], upstream: Upstream, path: Path, terminal: Console, *, as_json: bool) -> int:
@@ -164,16 +173,18 @@ def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) 
         "target": lambda each, pattern: fnmatchcase(each.target.name, pattern),
         "instance": lambda each, name: each.target.instance == name,
     }
-    left = list(wanted)
     tests["explain"] = tests["package"]
+    left = list(wanted)
     for option, test in tests.items():
-        said = getattr(chosen, option)
-        given = [said] if isinstance(said, str) else said or []
+        said = getattr(chosen, option) or []
+        given = [said] if isinstance(said, str) else said
         for value in given:
             if not any(test(each, value) for each in wanted):
                 raise BadInput(f"--{option} {value}: {path} has nothing of that name")
         if given:
             left = [each for each in left if any(test(each, value) for value in given)]
+    if wanted and not left:
+        raise BadInput(f"{path} has nothing that is all of what the options name")
     return left
 
 
@@ -193,7 +204,7 @@ def _remove(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInput(f"--plan {file}: the old plan cannot be removed: {error.strerror}") from error
+        raise BadInput(f"--plan {file}: no plan can be put there: {error.strerror}") from error
 
 
 def _write(file: Path, plan: Plan) -> None:
@@ -208,14 +219,19 @@ def _write(file: Path, plan: Plan) -> None:
         raise BadInput(f"--plan {file}: the plan cannot be written: {error.strerror}") from error
 
 
+def _explain(plan: Plan, chosen: argparse.Namespace) -> None:
+    if chosen.json:
+        console.emit(plan.to_json().decode())
+    else:
+        console.emit("".join(f"{line}\n" for line in plan_report.explain(plan, chosen.explain)))
+
+
 def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     for warning in plan.warnings:
         terminal.warn(warning)
     for line in plan_report.error_lines(plan.errors):
         terminal.error(line)
-    if chosen.explain and not chosen.json:
-        console.emit("".join(f"{line}\n" for line in plan_report.explain(plan, chosen.explain)))
-    elif plan.actions or plan.errors:
+    if plan.actions or plan.errors:
         terminal.table(plan_report.HEADINGS, plan_report.rows(plan))
     if plan.actions:
         terminal.info(f"{plan_report.summary(plan)}; the plan is {chosen.plan}; next: nox -s build")

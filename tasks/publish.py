@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tasks import console, matrixfile, options
 from tasks.core.candidates import Outcome, Result
-from tasks.core.errors import BadInput, Failed, Refused
+from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
 from tasks.core.moments import fixed_moment
 from tasks.core.protocol import Context, publish
 from tasks.core.storage import IF_ABSENT, Kind
@@ -130,7 +130,12 @@ def _publish(store: Store, context: Context, files: DistFiles, out: Console) -> 
     for result in results:
         if result.outcome is Outcome.PUBLISHED and result.filename in unrecorded:
             out.warn(f"{result.filename} has no build record: nobody will know how it was built")
-    _file_visits(files, store)
+    try:
+        _file_visits(files, store)
+    except ServiceFailed as error:
+        if any(result.outcome is Outcome.PUBLISHED for result in results):
+            raise
+        out.warn(f"the visits are not filed: {error}")  # nothing else was to be written
     return sorted([*results, *files.refused], key=lambda result: result.filename)
 
 

@@ -64,15 +64,15 @@ def test_messages_go_to_standard_error(capsys: pytest.CaptureFixture[str], optio
     assert capsys.readouterr() == ("", said)
 
 
-def test_a_message_is_one_line_that_shows_no_password_and_commands_no_ci(
+def test_a_message_shows_no_password_and_commands_no_ci(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = BadInput("at https://user:pw@x.example/y\n##vso[task.setvariable variable=x]evil :key:")
     assert run(error=error) == 2
-    assert capsys.readouterr().err == "error: at https://x.example/y ##vso[task.setvariable variable=x]evil :key:\n"
+    assert capsys.readouterr().err == "error: at https://x.example/y\n##vso[task.setvariable variable=x]evil :key:\n"
     monkeypatch.setenv("TF_BUILD", "True")
     assert run(error=error) == 2
-    assert capsys.readouterr().err == "error: at https://x.example/y # #vso[task.setvariable variable=x]evil :key:\n"
+    assert capsys.readouterr().err == "error: at https://x.example/y\n# #vso[task.setvariable variable=x]evil :key:\n"
 
 
 def test_a_fault_of_ours_is_one_line_and_with_verbose_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:

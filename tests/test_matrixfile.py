@@ -92,6 +92,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             f"{COMPACT}  x: latest\n",
             "m.yml:7: packages.x: expected a list of versions, or a mapping with the key versions, found 'latest'",
         ),
+        (f"{COMPACT}  x: []\n", "m.yml:7: packages.x: expected a list of versions, found an empty list"),
         (
             f"{COMPACT}  x: [six]\n",
             "m.yml:7: packages.x[0]: expected latest, a version or a specifier, found 'six'",
@@ -186,7 +187,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         (
             "targets:\n  t: {instance: a/1, arch: x, platform_tag: bad-tag, python: [cp3]}\npackages: {}\n",
             (
-                "m.yml:2: targets.t.platform_tag: expected a platform tag such as freebsd_15_1_release_amd64, found "
+                "m.yml:2: targets.t.platform_tag: expected a platform tag, found "
                 "'bad-tag': a platform tag looks like freebsd_15_1_release_amd64: letters, digits and underscores"
             ),
         ),

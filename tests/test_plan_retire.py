@@ -84,3 +84,10 @@ def test_retire_names_what_could_not_be_found_out(here: Here, capsys: pytest.Cap
         ("linux", missing),
     }
     assert said.err == f"error: Missing latest: {missing} (for freebsd cp312, linux cp312)\n"
+
+
+@pytest.mark.parametrize("option", [["--expand"], ["--explain", "X"]])
+def test_retire_is_a_question_of_its_own(here: Here, capsys: pytest.CaptureFixture[str], option: list[str]) -> None:
+    retiring(here)
+    assert plan.main(["--retire", *option]) == 2
+    assert capsys.readouterr().err == "error: --retire is a question of its own: leave out --expand and --explain\n"

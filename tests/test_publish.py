@@ -435,7 +435,7 @@ def test_a_wheel_deeper_in_packages_is_not_listed_by_a_rebuild(here: Path, capsy
 
     path = "packages/sub/demo-1.0-py3-none-any.whl"
     assert (
-        f"error: sub/demo-1.0-py3-none-any.whl: {path} is not listed: it does not lie directly in packages/"
+        f"error: sub/demo-1.0-py3-none-any.whl: {path} cannot be listed as it is: it does not lie directly in packages/"
         in errors(capsys)
     )
 
@@ -577,7 +577,7 @@ def test_rebuilding_reports_what_it_cannot_use_and_goes_on(here: Path, capsys: p
     assert main(["--index", "index", "--rebuild", "--quiet"]) == 1
 
     assert errors(capsys) == [
-        "error: demo-1.0.tar.gz: packages/demo-1.0.tar.gz is not listed: it is no wheel",
+        "error: demo-1.0.tar.gz: packages/demo-1.0.tar.gz cannot be listed as it is: it is no wheel",
         "error: gone-1.0-py3-none-any.whl: simple/gone/index.json lists it, and packages/ has it not: restore it",
         (
             "error: simple/foreign/index.html: simple/foreign/index.html was written by another tool and nothing in "
@@ -587,7 +587,7 @@ def test_rebuilding_reports_what_it_cannot_use_and_goes_on(here: Path, capsys: p
             "error: spoiled-1.0-py3-none-any.whl: packages/spoiled-1.0-py3-none-any.whl has not the bytes that its page "
             f"states (sha256 {spoiled}): restore it from a backup"
         ),
-        "error: torn-1.0-py3-none-any.whl: packages/torn-1.0-py3-none-any.whl is not listed: File is not a zip file",
+        "error: torn-1.0-py3-none-any.whl: packages/torn-1.0-py3-none-any.whl cannot be listed as it is: File is not a zip file",
     ]
     assert snapshot(here / "index") == before
 

@@ -80,9 +80,9 @@ class Place:
 def describe(node: Node) -> str:
     """Return how a message names what was found."""
     if isinstance(node, Listing):
-        return "a list"
+        return "a list" if node.items else "an empty list"
     if isinstance(node, Mapping):
-        return "a mapping"
+        return "a mapping" if node.entries else "an empty mapping"
     if node.empty:
         return "nothing"
     return f"'{node.text if len(node.text) <= LONGEST else node.text[:LONGEST] + '…'}'"

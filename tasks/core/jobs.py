@@ -56,6 +56,8 @@ class Result:
     reason: str | None
     """Why it failed."""
     wheel: BuiltFile | None
+    refused: bool = False
+    """Whether it failed because the sdist is hostile or another one: nothing of it was run."""
     requirements: tuple[str, ...] = ()
     """The build environment as resolved."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -110,6 +112,7 @@ def read_result(data: bytes, key: str) -> Result:
         return Result(
             built=document["outcome"] == "built",
             reason=_text(document["reason"]),
+            refused=document["outcome"] == "refused",
             wheel=None if wheel is None else _built_file(wheel),
             requirements=tuple(sorted(map(str, document["requirements"]))),
             environment={str(name): str(value) for name, value in document["environment"].items()},

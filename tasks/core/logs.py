@@ -57,9 +57,9 @@ def harmless(line: str) -> str:
 
 
 def message(text: str, environ: Mapping[str, str]) -> str:
-    """Return a message of ours as one line that commands nothing and shows no credentials, whatever it quotes."""
-    line = without_credentials(" ".join(text.splitlines()))
-    return harmless(line) if folding(environ) else plain(line)
+    """Return a message of ours that commands nothing and shows no credentials, whatever it quotes."""
+    clean = harmless if folding(environ) else plain
+    return "\n".join(clean(line) for line in without_credentials(text).splitlines())
 
 
 def group(how: Folding, title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -38,6 +38,7 @@ class Look:
 
     def __init__(self, ours: Ours, sites: Sites) -> None:
         self.patches = ours.patches
+        self.warnings: set[str] = set()
         self._shelves = ours.shelves
         self._sites = sites
         self._rules: dict[tuple[int, Version], Rules] = {}
@@ -70,6 +71,8 @@ class Look:
         if found.yanked is not None:
             reason += f"; yanked{found.yanked and f' ({found.yanked})'}: set `revision` to replace it"
         elif found.recipe is not None and not self._same_recipe(found, found.recipe, rules, action):
+            name = found.filename
+            self.warnings.add(f"{name} is on the index, and its recipe has changed: set `revision` to replace it")
             reason += "; recipe changed: set `revision`"
         return reason
 

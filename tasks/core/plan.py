@@ -65,6 +65,8 @@ class Plan:
 
     matrix: str
     """The matrix's digest (``tasks.core.matrix.digest``)."""
+    public_index: str | None = None
+    """Where sdists and build requirements come from, where the matrix says so; else pip's configuration counts."""
     instances: Mapping[str, Instance] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -91,6 +93,7 @@ class Plan:
                 }
             ),
             "matrix": _encode(self.matrix),
+            "public_index": _encode(self.public_index),
             "skipped": _lines(map(_line_of(Skipped), self.skipped)),
             "version": _encode(VERSION),
             "warnings": _lines(map(_encode, self.warnings)),
@@ -118,6 +121,7 @@ class Plan:
         try:
             return cls(
                 matrix=document["matrix"],
+                public_index=document["public_index"],
                 instances={name: Instance(name=name, **found) for name, found in document["instances"].items()},
                 actions=tuple(actions),
                 skipped=tuple(Skipped(**entry) for entry in document["skipped"]),

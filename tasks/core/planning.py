@@ -48,6 +48,7 @@ class Settled:
 
     skipped: tuple[Skipped, ...]
     open: tuple[Wanted, ...]
+    warnings: frozenset[str]
 
     @property
     def questions(self) -> tuple[NormalizedName, ...]:
@@ -75,7 +76,7 @@ def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:
                 left.append(each)
             else:
                 skipped.append(_skipped(each, version, "present", look.reason(found, rules, None)))
-    return Settled(skipped=tuple(skipped), open=tuple(left))
+    return Settled(skipped=tuple(skipped), open=tuple(left), warnings=frozenset(look.warnings))
 
 
 def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -> Plan:
@@ -99,11 +100,12 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
     actions = [action for action, _ in planned.values()]
     return Plan(
         matrix=digest,
+        public_index=matrix.public_index,
         instances={name: matrix.instance(name) for name in sorted({action.instance for action in actions})},
         actions=tuple(sorted(actions, key=_action_order)),
         skipped=tuple(sorted(skipped, key=_order)),
         errors=tuple(sorted(errors, key=_order)),
-        warnings=tuple(sorted(decide.warnings)),
+        warnings=tuple(sorted(settled.warnings | decide.warnings)),
     )
 
 
@@ -111,9 +113,9 @@ class _Decision:
     """Decides what our index alone could not; notes what the user should know."""
 
     def __init__(self, known: Knowledge) -> None:
-        self.warnings: set[str] = set()
         self._upstream = Upstream(known.projects, newer_than=known.newer_than)
         self._look = Look(known.ours, self._upstream.sites)
+        self.warnings = self._look.warnings
 
     def __call__(self, wanted: Wanted) -> Action | Skipped:
         """Return what is to be built, or why nothing is. Raises :class:`Unresolved`, :class:`Unplannable`."""

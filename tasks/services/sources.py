@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import BadInput, Refused, ServiceFailed
+from tasks.core.errors import BadInput, Refused, ServiceFailed, SpareTireError
 from tasks.services.download import fetch_file
 from tasks.threads import side_by_side
 from tasks.wheelfile import sha256_of
@@ -36,34 +36,34 @@ class Sources:
 
 def fetch_sources(
     actions: Sequence[Action], cache: Path, settings: PipSettings
-) -> tuple[dict[str, Sources], dict[str, str]]:
-    """Return the sources of each action by its key, and for those whose digests are wrong the reason.
+) -> tuple[dict[str, Sources], dict[str, SpareTireError]]:
+    """Return the sources of each action by its key, and for those that cannot have them why.
 
-    An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Raises :class:`ServiceFailed`
-    with all that could not be fetched, after everything else was.
+    An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Wrong digests are
+    :class:`Refused`, what is not to be had is :class:`ServiceFailed`, which is raised where that is so of all.
     """
     wanted = {action.sdist.sha256: action.sdist for action in actions}
     places = {sha256: _place(cache, sdist) for sha256, sdist in sorted(wanted.items())}
     found = _fetch({place: wanted[sha256] for sha256, place in places.items()}, settings)
-    for error in found.values():
+    sources: dict[str, Sources] = {}
+    lacking: dict[str, SpareTireError] = {}
+    for action in actions:
+        place = places[action.sdist.sha256]
+        error = found[place]
         if error is not None and not isinstance(error, (Refused, ServiceFailed)):
             raise error
-    unavailable = [str(error) for error in found.values() if isinstance(error, ServiceFailed)]
-    if unavailable:
-        raise ServiceFailed(*unavailable)
-    sources: dict[str, Sources] = {}
-    refused: dict[str, str] = {}
-    for action in actions:
         try:
             patches = tuple(_patch(patch) for patch in action.patches)
-        except Refused as changed:
-            refused[action.key] = str(changed)
-            continue
-        if mismatch := found[places[action.sdist.sha256]]:
-            refused[action.key] = str(mismatch)
+        except (Refused, ServiceFailed) as unfit:
+            error = error or unfit
+            patches = ()
+        if error is None:
+            sources[action.key] = Sources(sdist=place, patches=patches)
         else:
-            sources[action.key] = Sources(sdist=places[action.sdist.sha256], patches=patches)
-    return sources, refused
+            lacking[action.key] = error
+    if lacking and not sources and all(isinstance(error, ServiceFailed) for error in lacking.values()):
+        raise ServiceFailed(*dict.fromkeys(str(error) for error in lacking.values()))
+    return sources, lacking
 
 
 def _fetch(wanted: Mapping[Path, Sdist], settings: PipSettings) -> dict[Path, Exception | None]:
@@ -102,7 +102,7 @@ def _patch(patch: Patch) -> Path:
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise BadInput(f"the patch {path} cannot be read: {error.strerror}; run where nox -s plan ran") from error
+        raise ServiceFailed(f"the patch {path} cannot be read: {error.strerror}; run where nox -s plan ran") from error
     if found != patch.sha256:
         raise Refused(f"{path}: its sha256 is {found}, the plan has {patch.sha256}; run nox -s plan again")
     return path.absolute()

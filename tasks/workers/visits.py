@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.backends import config_settings
-from tasks.core.errors import Failed, ServiceFailed
+from tasks.core.errors import Failed, Refused, ServiceFailed
 from tasks.core.jobs import Site, job, read_result
 from tasks.core.records import ActionOutcome, Origin, record
 from tasks.core.targets import ABI3
@@ -153,16 +153,17 @@ class Visit:
             made = self._attempt(action, sources, folder, log)
         finished, seconds = means.clock(), time.monotonic() - began
         outcome = ActionOutcome(action=action, outcome="failed", seconds=seconds, started=started, finished=finished)
-        if not isinstance(made, str):
+        if isinstance(made, _Made):
             log_sha256 = sha256_of(log.path)
             origin = Origin(
                 worker=self._worker.kind, tools=self._tools, log_sha256=log_sha256, started=started, finished=finished
             )
             outcome = self._keep(outcome, made, origin, folder, log.path)
-            made = outcome.reason or ""
+        else:
+            outcome = replace(outcome, outcome="refused" if isinstance(made, Refused) else "failed", reason=str(made))
         if outcome.outcome != "built":
             kept = means.dist.keep_log(action.key, log.path)
-            outcome = replace(outcome, reason=made, log=kept, tail=tuple(log.tail))
+            outcome = replace(outcome, log=kept, tail=tuple(log.tail))
         means.display.finished(title, outcome, read_log(means.dist.root / str(outcome.log)))
         return outcome
 
@@ -176,22 +177,22 @@ class Visit:
         dist.forget_log(outcome.action.key)
         return replace(outcome, outcome="built", wheel=wheel.filename, sha256=wheel.sha256, log=kept)
 
-    def _attempt(self, action: Action, sources: Sources, folder: Path, log: Log) -> _Made | str:
+    def _attempt(self, action: Action, sources: Sources, folder: Path, log: Log) -> _Made | Failed | Refused:
         """Return what was made, or why nothing was."""
         try:
             return self._made(
                 action, sources, folder, lambda line: self._means.display.line(action.wheel.filename, log.add(line))
             )
-        except Failed as failure:
+        except (Failed, Refused) as failure:
             if not (log.tail and log.tail[-1].endswith(str(failure))):  # the helper has said it already
                 log.add(f"spare-tire: failed: {failure}")
-            return self._explained(action, failure)
+            return type(failure)(self._explained(action, failure))
         except (OSError, _Stopped):  # the disk is full, or the visit is being ended: no action's fault
             raise
         except Exception as error:  # noqa: BLE001 - a package found a fault of ours: that costs no other package
             for line in traceback.format_exc().splitlines():
                 log.add(line)
-            return f"spare-tire itself failed here, please report it: {type(error).__name__}: {error}"
+            return Failed(f"spare-tire itself failed here, please report it: {type(error).__name__}: {error}")
 
     def _made(self, action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> _Made:
         """Have the helper build the wheel and fetch it. Raises :class:`Failed`."""
@@ -219,7 +220,8 @@ class Visit:
         ended = self._run(["sh", self._script, "action", python, job_path], keep_last)
         result = self._result(action, f"{output}/result.json", folder, f"exit code {ended.returncode}: {last}")
         if result.wheel is None:
-            raise Failed(result.reason or "the helper names neither a wheel nor a reason")
+            reason = result.reason or "the helper names neither a wheel nor a reason"
+            raise Refused(reason) if result.refused else Failed(reason)
         wheel = folder / result.wheel.filename
         try:
             self._worker.get(f"{output}/{wheel.name}", wheel)
@@ -241,7 +243,7 @@ class Visit:
             raise Failed("the helper's result contradicts itself: built without a wheel, or failed with one")
         return result
 
-    def _explained(self, action: Action, failure: Failed) -> str:
+    def _explained(self, action: Action, failure: Failed | Refused) -> str:
         named = ", ".join(action.rules.system_packages or ())
         if not named or self._worker.may_install:
             return str(failure)

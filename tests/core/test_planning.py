@@ -389,8 +389,11 @@ PATCHES = {name: Patch(path=name, sha256=digit * 64) for name, digit in (("a.pat
 )  # fmt: skip
 def test_a_wheel_whose_recipe_changed_is_not_rebuilt_but_named(before: Entry, now: Entry, *, same: bool) -> None:
     wheel = f"x-2.0-cp312-cp312-{FREEBSD}.whl"
-    (skipped,) = plan_of(now, present=ours(wheel, recipe=recipe(before, PATCHES), patches=PATCHES)).skipped
-    assert skipped.reason == f"on the index: {wheel}{'' if same else '; recipe changed: set `revision`'}"
+    plan = plan_of(now, present=ours(wheel, recipe=recipe(before, PATCHES), patches=PATCHES))
+    changed = f"{wheel} is on the index, and its recipe has changed: set `revision` to replace it"
+    said = f"on the index: {wheel}{'' if same else '; recipe changed: set `revision`'}"
+    assert [skipped.reason for skipped in plan.skipped] == [said]
+    assert plan.warnings == (() if same else (changed,))
 
 
 def test_another_sdist_is_noticed_where_the_public_index_was_asked() -> None:
