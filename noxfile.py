@@ -29,7 +29,7 @@ COVERAGE = Path("build/coverage/data")
 # Each part of the tests: the stage in whose lock it runs, if any, and its files. No test is in two parts.
 TESTS: dict[str, tuple[str | None, list[str]]] = {
     "core": (None, ["core"]),
-    "plan": ("plan", ["test_plan*.py", "test_matrixfile.py", "test_console.py", "services"]),
+    "plan": ("plan", ["test_plan*.py", "test_matrix*.py", "test_console.py", "services"]),
     "build": ("build", ["test_build*.py", "test_inspection.py", "test_script.py", "test_process.py", "workers"]),
     "publish": (
         "publish",

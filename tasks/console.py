@@ -6,12 +6,8 @@ import argparse
 import json
 import os
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console as RichConsole
-from rich.markup import escape
-from rich.table import Table
 
 from tasks.core.errors import INTERRUPTED, ServiceFailed, SpareTireError
 from tasks.core.logs import message as clean
@@ -19,6 +15,7 @@ from tasks.core.logs import message as clean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from rich.console import Console as RichConsole
     from rich.console import RenderableType
 
 
@@ -26,12 +23,20 @@ WIDE = 160
 """Columns of a table where there is no terminal: a log wraps lines by itself."""
 
 
-class _Terminal(RichConsole):
-    """Standard error; a reader that has gone silences it and changes no outcome."""
+def _terminal() -> RichConsole:
+    """Return standard error; a reader that has gone silences it and changes no outcome."""
+    from rich.console import Console as RichConsole  # noqa: PLC0415 - heavy: see ``Console.rich``
 
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    class Terminal(RichConsole):
+        def on_broken_pipe(self) -> None:
+            self.quiet = True
+            _silence()
+
+    return Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def _silence() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class Console:
@@ -40,7 +45,11 @@ class Console:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
-        self.rich = _Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+    @cached_property
+    def rich(self) -> RichConsole:
+        """What styles and lays out; made when it is needed first: it takes 0.1 s to import."""
+        return _terminal()
 
     def error(self, message: str) -> None:
         """Say what went wrong."""
@@ -52,8 +61,16 @@ class Console:
 
     def info(self, message: str) -> None:
         """Say what is being done."""
-        if not self.quiet:
-            self.rich.print(clean(message, os.environ), markup=False)
+        if self.quiet:
+            return
+        line = clean(message, os.environ)
+        if "rich" in self.__dict__:  # it may be showing what moves, which only it can print above
+            self.rich.print(line, markup=False)
+            return
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            _silence()
 
     def detail(self, message: str) -> None:
         """Say what only helps to find a fault."""
@@ -64,6 +81,10 @@ class Console:
         """Show rows under headings; cells wrap but for the first, so that a narrow terminal loses nothing."""
         if self.quiet:
             return
+        from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - heavy: see ``rich``
+        from rich.markup import escape  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+
         made = Table(box=SIMPLE_HEAD, pad_edge=False)
         for place, heading in enumerate(headings):
             made.add_column(heading, overflow="fold", no_wrap=place == 0)
@@ -80,6 +101,8 @@ class Console:
             self.rich.print(renderable)
 
     def _say(self, label: str, style: str, message: str) -> None:
+        from rich.markup import escape  # noqa: PLC0415 - heavy: see ``rich``
+
         self.rich.print(f"[bold {style}]{label}:[/] {escape(clean(message, os.environ))}")
 
 

@@ -9,6 +9,7 @@ import yaml
 from tasks.core.document import Listing, Mapping, Node, Scalar
 from tasks.core.errors import BadInput
 from tasks.core.matrix_shape import read_matrix
+from tasks.matrixcache import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,17 +23,18 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten time
 
 def load(path: Path) -> Matrix:
     """Read a matrix. Raises :class:`BadInput` with every problem of the file, each with its line and key path."""
-    return read_matrix(read_yaml(path), str(path))
+    return parse(read_bytes(path), path)
 
 
-def read_yaml(path: Path) -> Node:
+def parse(data: bytes, path: Path) -> Matrix:
+    """Read a matrix from the bytes of its file; ``path`` is for messages. Raises :class:`BadInput` as :func:`load`."""
+    return read_matrix(read_yaml(data, path), str(path))
+
+
+def read_yaml(data: bytes, path: Path) -> Node:
     """Read a file's one YAML document. Raises :class:`BadInput` that names file and line."""
     try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise BadInput(f"{path}: there is no such file; name one with --matrix") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise BadInput(f"{path}:{line}: not UTF-8: found the byte 0x{error.object[error.start]:02x}") from error

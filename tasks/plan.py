@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,25 +19,29 @@ from tasks.core import plan_report
 from tasks.core.actions import Patch
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, Failed
-from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, page_path
+from tasks.core.look import Ours
+from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
-from tasks.core.planning import Knowledge, make_plan, questions
-from tasks.matrixfile import load, to_yaml
+from tasks.core.planning import Knowledge, make_plan, settle
+from tasks.core.retiring import retired
+from tasks.core.upstream import Upstream
+from tasks.matrixcache import load
 from tasks.services import ci
-from tasks.services.interpreters import this_machine
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores import open_store
+from tasks.stores.shelves import read_shelves
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from packaging.utils import NormalizedName
 
     from tasks.console import Console
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
-    from tasks.stores import Store
+    from tasks.core.releases import Project
+    from tasks.core.targets import Machine
 
 CACHE = Path(".cache")
 
@@ -51,26 +57,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--instance", action="append", metavar="NAME", help="plan only what this instance builds")
     parser.add_argument("--explain", metavar="PACKAGE", help="say for each target why the package is or is not built")
     parser.add_argument("--expand", action="store_true", help="print the matrix in the flat form, and plan nothing")
+    parser.add_argument(
+        "--retire", action="store_true", help="list what the public index has made needless, and plan nothing"
+    )
     return console.run(parser, argv, _stage)
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     path = options.matrix_path(chosen)
-    if chosen.expand and (chosen.package or chosen.target or chosen.instance or chosen.explain):
-        raise BadInput("--expand prints the whole matrix: leave out --package, --target, --instance and --explain")
-    if not (chosen.expand or chosen.explain):  # those are questions: they change nothing
+    _refuse_contradictions(chosen)
+    if not (chosen.expand or chosen.explain or chosen.retire):  # those are questions: they change nothing
         _remove(chosen.plan)
         terminal.info(f"planning {path}")
-    matrix = load(path)
-    machine = this_machine() if matrix.needs_machine else None
+    loaded = load(path, CACHE / "matrix")
+    matrix = loaded.matrix
+    machine = _machine() if matrix.needs_machine else None
     if chosen.expand:
-        flat = matrices.flat(matrix, machine)
-        console.emit_json(flat) if chosen.json else console.emit(to_yaml(flat))
-        return 0
+        return _expand(matrix, machine, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
     wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
-    known = _look(matrix, wanted, index, path, terminal)
-    plan = make_plan(matrix, matrices.digest(matrix, machine), wanted, known)
+    with PublicIndex(matrix.public_index, CACHE / "simple") as public:
+        if _is_own(public.url, index):
+            raise BadInput(
+                f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
+                "'latest' would be circular; set public_index in the matrix, or another --index"
+            )
+        if chosen.retire:
+            upstream = Upstream(
+                _ask(public, {each.name for each in wanted if each.sdist is None}, terminal),
+                newer_than=_newer_than(matrix),
+            )
+            return _retire(wanted, upstream, path, terminal, as_json=chosen.json)
+        shelves = read_shelves(open_store(index), {each.name for each in wanted}, CACHE / "index")
+        ours = Ours(shelves=shelves, patches=_patches(wanted, path))
+        settled = settle(wanted, ours)
+        projects = _ask(public, settled.questions, terminal)
+    known = Knowledge(ours=ours, projects=projects, newer_than=_newer_than(matrix))
+    plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -79,22 +102,61 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     return Failed.exit_code if plan.errors else 0
 
 
-def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console) -> Knowledge:
-    """Ask our index, then the public one about what is still open."""
-    with PublicIndex(matrix.public_index, CACHE / "simple") as public:
-        if _is_own(public.url, index):
-            raise BadInput(
-                f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
-                "'latest' would be circular; set public_index in the matrix, or another --index"
-            )
-        pages = _pages(open_store(index), {each.name for each in wanted})
-        asked = questions(wanted, pages)
-        terminal.detail(f"asking {public.url} about {', '.join(asked) or 'nothing'}")
-        answers = public.fetch(asked)
-    projects = {
-        name: answer.message if isinstance(answer, NoSuchProject) else answer for name, answer in answers.items()
-    }
-    return Knowledge(pages=pages, projects=projects, patches=_patches(wanted, path))
+def _refuse_contradictions(chosen: argparse.Namespace) -> None:
+    """Refuse options that would have no effect beside the others."""
+    if chosen.expand and (chosen.package or chosen.target or chosen.instance or chosen.explain):
+        raise BadInput("--expand prints the whole matrix: leave out --package, --target, --instance and --explain")
+    if chosen.retire and (chosen.expand or chosen.explain):
+        raise BadInput("--retire is a question of its own: leave out --expand and --explain")
+
+
+def _newer_than(matrix: Matrix) -> datetime | None:
+    """Return since when a release is too young to be ``latest``: all that planning has to do with the clock."""
+    if matrix.cooldown is None:
+        return None
+    return (fixed_moment(os.environ) or datetime.now(UTC)) - timedelta(seconds=matrix.cooldown)
+
+
+def _retire(wanted: Sequence[Wanted], upstream: Upstream, path: Path, terminal: Console, *, as_json: bool) -> int:
+    """Say which entries of the matrix need no build any more."""
+    needless, errors = retired(wanted, upstream)
+    for line in plan_report.error_lines(errors):
+        terminal.error(line)
+    if as_json:
+        console.emit_json(
+            {"needless": [asdict(entry) for entry in needless], "errors": [asdict(error) for error in errors]}
+        )
+    else:
+        console.emit("".join(f"{line}\n" for line in plan_report.needless_lines(needless)))
+    if not needless:
+        terminal.info(f"the public index has made nothing in {path} needless")
+    return Failed.exit_code if errors else 0
+
+
+def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
+    flat = matrices.flat(matrix, machine)
+    if as_json:
+        console.emit_json(flat)
+    else:
+        from tasks.matrixfile import to_yaml  # noqa: PLC0415 - 50 ms, and no plan needs it
+
+        console.emit(to_yaml(flat))
+    return 0
+
+
+def _machine() -> Machine:
+    from tasks.services.interpreters import this_machine  # noqa: PLC0415 - 15 ms, for matrices that mean this machine
+
+    return this_machine()
+
+
+def _ask(
+    public: PublicIndex, names: Collection[NormalizedName], terminal: Console
+) -> dict[NormalizedName, Project | str]:
+    """Ask the public index about some projects; text says why there is no answer."""
+    terminal.detail(f"asking {public.url} about {', '.join(sorted(names)) or 'nothing'}")
+    answers = public.fetch(names)
+    return {name: answer.message if isinstance(answer, NoSuchProject) else answer for name, answer in answers.items()}
 
 
 def _is_own(url: str, index: str) -> bool:
@@ -103,16 +165,6 @@ def _is_own(url: str, index: str) -> bool:
         own = Path(index).resolve()
         return path_of(url).resolve() in {own, own / "simple"}
     return url.rstrip("/").removesuffix("/simple") == without_credentials(index).rstrip("/").removesuffix("/simple")
-
-
-def _pages(store: Store, names: Iterable[NormalizedName]) -> Mapping[NormalizedName, ProjectPage]:
-    """Read the pages of those projects that the index lists: one small object each, never one per wheel."""
-    stored = store.get(LIST_PATH)
-    listed = ProjectList.from_json(stored.data) if stored else ProjectList()
-    there = sorted({project.name for project in listed.projects}.intersection(names))
-    with ThreadPoolExecutor() as pool:
-        found = zip(there, pool.map(store.get, map(page_path, there)), strict=True)
-        return {name: ProjectPage.from_json(page.data, page_path(name)) for name, page in found if page}
 
 
 def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:
@@ -177,7 +229,7 @@ def _explain(plan: Plan, chosen: argparse.Namespace) -> None:
 def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     for warning in plan.warnings:
         terminal.warn(warning)
-    for line in plan_report.error_lines(plan):
+    for line in plan_report.error_lines(plan.errors):
         terminal.error(line)
     if plan.actions or plan.errors:
         terminal.table(plan_report.HEADINGS, plan_report.rows(plan))
@@ -191,4 +243,5 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # a plan makes a hundred thousand values and drops none: looking for garbage takes a fifth of its time
     raise SystemExit(main())

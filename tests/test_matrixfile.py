@@ -43,7 +43,7 @@ def problems(folder: Path, text: str | bytes) -> list[str]:
 
 
 def test_a_tree_keeps_text_and_lines(tmp_path: Path) -> None:
-    assert read_yaml(write(tmp_path, "a: 1.10\nb: [on, 'true']\n")) == Mapping(
+    assert read_yaml(b"a: 1.10\nb: [on, 'true']\n", tmp_path) == Mapping(
         line=1,
         entries=(
             (Scalar(text="a", plain=True, line=1), Scalar(text="1.10", plain=True, line=1)),

@@ -8,63 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
-from packaging.utils import canonicalize_name
 
 from tasks import plan
-from tasks.core.index import IndexFile, ListedProject, ProjectList, ProjectPage
-from tasks.core.plan import Plan
+from tests.plans import FREEBSD, TARGETS, Here, folder_to_plan_in
 
 ROOT = Path(__file__).parent.parent
-FREEBSD = "freebsd_15_1_release_amd64"
-DIGEST = "5" * 64
-TARGETS = f"""\
-public_index: PUBLIC
-targets:
-  freebsd: {{instance: freebsd/15.1, arch: x86_64, platform_tag: {FREEBSD}, python: [cp312]}}
-packages:
-"""
-
-
-class Here:
-    """A folder with a matrix, a public index of HTML pages and an index of our own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.public = folder / "public"
-        self.public.mkdir()
-        self.matrix = folder / "wheel_matrix.yml"
-        self.plan = folder / "build" / "plan.json"
-
-    def serve(self, project: str, *files: str) -> None:
-        """Put a project on the public index."""
-        links = "".join(f'<a href="../files/{file}#sha256={DIGEST}">{file}</a>\n' for file in files)
-        (self.public / project).mkdir()
-        (self.public / project / "index.html").write_text(f"<!DOCTYPE html><html><body>{links}</body></html>")
-
-    def publish(self, project: str, *files: str) -> None:
-        """Put a project on our own index."""
-        simple = self.folder / "dist/index/simple"
-        name = canonicalize_name(project)
-        page = ProjectPage(name=name, serial=1, files=tuple(IndexFile(filename=file, sha256=DIGEST) for file in files))
-        (simple / name).mkdir(parents=True)
-        (simple / name / "index.json").write_bytes(page.to_json())
-        listed = ProjectList(serial=1, projects=(ListedProject(name=name, serial=1),))
-        (simple / "index.json").write_bytes(listed.to_json())
-
-    def ask(self, packages: str, text: str = TARGETS) -> None:
-        self.matrix.write_text(text.replace("PUBLIC", f"file://{self.public}") + packages)
-
-    def planned(self) -> list[str]:
-        made = Plan.from_json(self.plan.read_bytes(), "plan.json")
-        return [action.wheel.filename for action in made.actions]
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
-    monkeypatch.chdir(tmp_path)
-    for variable in ("TF_BUILD", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "SPARE_TIRE_INDEX", "SPARE_TIRE_MATRIX"):
-        monkeypatch.delenv(variable, raising=False)
-    return Here(tmp_path)
+    return folder_to_plan_in(tmp_path, monkeypatch)
 
 
 def test_what_is_missing_is_planned(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
@@ -359,3 +312,35 @@ def test_an_interrupted_plan_is_exit_130(here: Here) -> None:
     process.send_signal(2)
     assert process.communicate(timeout=10)[1] == "error: interrupted; run the same command again to go on\n"
     assert process.returncode == 130
+
+
+def test_explain_of_an_unknown_package_is_exit_2(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.ask("  x: [latest]\n")
+    assert plan.main(["--explain", "z"]) == 2
+    assert "error: --explain z: wheel_matrix.yml has nothing of that name" in capsys.readouterr().err
+
+
+def test_explain_with_json_is_the_plan_of_that_package_alone(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.serve("y", "y-1.0.tar.gz")
+    here.ask("  x: [latest]\n  y: [latest]\n")
+    assert plan.main(["--explain", "y", "--json"]) == 0
+    assert [action["package"] for action in json.loads(capsys.readouterr().out)["actions"]] == ["y"]
+
+
+# ── Wheels that no page of ours lists ──
+
+
+def test_a_legacy_index_of_packages_and_foreign_pages_counts_as_present(
+    here: Here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    for path in (f"packages/X-1.0-cp312-cp312-{FREEBSD}.whl", "simple/x/index.html", "pypi/x/json"):
+        (here.folder / "dist/index" / path).parent.mkdir(parents=True, exist_ok=True)
+        (here.folder / "dist/index" / path).write_bytes(b"anything")
+    here.ask("  X: [latest, '2.0']\n")
+    assert plan.main(["--explain", "x"]) == 0
+    assert capsys.readouterr().out == (
+        f"freebsd cp312 x 1.0: on the index: X-1.0-cp312-cp312-{FREEBSD}.whl\n"
+        "freebsd cp312 x 2.0: in error: X has no version 2.0 (newest: 1.0)\n"
+    )

@@ -15,9 +15,11 @@ from tasks.core.targets import PythonTag
 from tasks.core.wheels import ExpectedWheel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-RECIPE_VERSION = 1
+RECIPE_VERSION = 2
+RULES_DIGITS = 16
+"""How many hex digits at the end of a recipe key are the digest of the rules alone: see :func:`rules_digest`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +77,12 @@ class Action:
 
     @property
     def key(self) -> str:
-        """The recipe key: 64 hex digits, the sha256 of what the matrix and the public index say of this build."""
-        canonical = json.dumps(self._recipe(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """The recipe key: 64 hex digits, a digest of what the matrix and the public index say of this build.
+
+        The last :data:`RULES_DIGITS` are of the rules alone, so that a plan which asks the public index nothing can
+        still tell whether a wheel was built by other rules.
+        """
+        return _digest(self._recipe())[:-RULES_DIGITS] + rules_digest(self.rules, self.patches)
 
     def _recipe(self) -> dict[str, Any]:
         rules = self.rules.to_dict()
@@ -134,7 +139,7 @@ class Action:
                 platforms=tuple(data["platforms"]),
             ),
             sdist=Sdist(**data["sdist"]),
-            rules=_rules(data["rules"]),
+            rules=Rules.from_dict(data["rules"]),
             patches=tuple(Patch(**patch) for patch in data["patches"]),
             check=Check(imports=tuple(data["check"]["import"]), run=data["check"]["run"]),
             native=bool(data["native"]),
@@ -144,8 +149,17 @@ class Action:
         return action
 
 
-def _rules(data: Mapping[str, Any]) -> Rules:
-    known: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    if "config_settings" in known:
-        known["config_settings"] = {name: tuple(values) for name, values in known["config_settings"].items()}
-    return Rules(**known)
+def rules_digest(rules: Rules, patches: Iterable[Patch]) -> str:
+    """Return :data:`RULES_DIGITS` hex digits that say by which rules a wheel is built, whatever it is built from.
+
+    ``revision`` is not among them: it is in the wheel's name.
+    """
+    said = rules.to_dict()
+    for name in ("timeout", "native", "patches", "revision"):  # the first two cannot change what comes out
+        said.pop(name, None)
+    return _digest({"rules": said, "patches": [patch.sha256 for patch in patches]})[:RULES_DIGITS]
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -7,6 +7,7 @@ that a project's status (PEP 792) or its tracks (PEP 708) fit in without a new f
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -45,6 +46,11 @@ def page_html_path(project: NormalizedName) -> str:
 def wheel_path(filename: str) -> str:
     """Where a wheel lies in the index; its metadata has the same path and ``.metadata`` (PEP 658)."""
     return f"packages/{filename}"
+
+
+def digest_of(page: bytes) -> str:
+    """Return the digest of a page as it is stored: see :attr:`ProjectPage.digest`."""
+    return hashlib.sha256(page).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +197,11 @@ class ProjectPage:
         )
 
     @property
+    def digest(self) -> str:
+        """What tells the page's state from any other: 16 hex digits of the sha256 of its bytes."""
+        return digest_of(self.to_json())
+
+    @property
     def newest(self) -> str | None:
         """The newest version, a final release before a pre-release; None where the page has none."""
         known = [Version(text) for text in self.versions if _is_version(text)]
@@ -228,6 +239,9 @@ class ListedProject:
     """The serial of the page that is known to be complete; a page with a higher one is unfinished."""
     newest: str | None = None
     """The newest version, for people: the private key ``_version``."""
+    state: str | None = None
+    """The digest of that page (:attr:`ProjectPage.digest`), the private key ``_state``: with the serial it tells a
+    reader who has the page already that it need not be read again, even of an index that was made anew."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -276,7 +290,7 @@ class ProjectList:
         for page in pages:
             listed = known.get(page.name, ListedProject(name=page.name))
             if page.serial > listed.serial or page.name not in known:
-                known[page.name] = replace(listed, serial=page.serial, newest=page.newest)
+                known[page.name] = replace(listed, serial=page.serial, newest=page.newest, state=page.digest)
         projects = tuple(known[name] for name in sorted(known))
         if projects == tuple(sorted(self.projects, key=lambda listed: listed.name)):
             return self
@@ -340,10 +354,12 @@ def _listed(value: object, at: At) -> ListedProject:
         name=canonicalize_name(at.take(rest, "name", str, "a string")),
         serial=at.take_optional(rest, "_last-serial", int, "a whole number") or 0,
         newest=at.take_optional(rest, "_version", str, "a string"),
+        state=at.take_optional(rest, "_state", str, "a string"),
         extra=rest,
     )
 
 
 def _listed_to_dict(listed: ListedProject) -> dict[str, Any]:
-    made = {**listed.extra, "name": listed.name, "_last-serial": listed.serial}
-    return made if listed.newest is None else {**made, "_version": listed.newest}
+    optional = {"_version": listed.newest, "_state": listed.state}
+    said = {key: value for key, value in optional.items() if value is not None}
+    return {**listed.extra, "name": listed.name, "_last-serial": listed.serial, **said}

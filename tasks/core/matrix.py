@@ -64,6 +64,16 @@ class Rules:
         said = {name: value for name in sorted(Rules.__slots__) if (value := getattr(self, name)) is not None}
         return {name: _plain(value) for name, value in said.items()}
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Rules:
+        """Read what :meth:`to_dict` wrote."""
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        if "config_settings" in known:
+            known["config_settings"] = {name: tuple(values) for name, values in known["config_settings"].items()}
+        return cls(**known)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionalRules:
@@ -145,6 +155,8 @@ class Matrix:
     instances: Mapping[str, Instance] = field(default_factory=dict)
     targets: Mapping[str, Target | LocalTarget] = field(default_factory=dict)
     packages: tuple[Package, ...] = ()
+    cooldown: int | None = None
+    """Seconds that a release must be old to be ``latest``."""
 
     def instance(self, name: str) -> Instance:
         """Return an instance; one that is not declared is a ``core-ci`` one."""
@@ -187,24 +199,29 @@ def matches(patterns: tuple[str, ...], name: str) -> bool:
 
 def wanted(matrix: Matrix, machine: Machine | None) -> tuple[Wanted, ...]:
     """Return every wheel that the matrix asks for, in its order; ``machine`` is what a local target leaves open."""
-    return tuple(
-        Wanted(
-            package=package.name,
-            name=package.normalized,
-            text=entry.text,
-            request=entry.request,
-            target=target,
-            python=python,
-            rules=entry.rules,
-            check=entry.check,
-            upstream=entry.upstream,
-            sdist=entry.sdist,
-        )
-        for package in matrix.packages
-        for entry in package.entries
-        for target in [_on(matrix.targets[entry.target], machine)]
-        for python in _pythons(entry, target)
-    )
+    used = {entry.target for package in matrix.packages for entry in package.entries}
+    targets = {name: _on(target, machine) for name, target in matrix.targets.items() if name in used}
+    found: list[Wanted] = []
+    for package in matrix.packages:
+        name = package.normalized
+        for entry in package.entries:
+            request, target = entry.request, targets[entry.target]
+            found += [
+                Wanted(
+                    package=package.name,
+                    name=name,
+                    text=entry.text,
+                    request=request,
+                    target=target,
+                    python=python,
+                    rules=entry.rules,
+                    check=entry.check,
+                    upstream=entry.upstream,
+                    sdist=entry.sdist,
+                )
+                for python in _pythons(entry, target)
+            ]
+    return tuple(found)
 
 
 def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
@@ -218,7 +235,13 @@ def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
             wheels.append(_flat_entry(entry, target))
     used = {_on(matrix.targets[entry.target], machine).instance for p in matrix.packages for entry in p.entries}
     instances = {name: _flat_instance(matrix.instance(name)) for name in sorted(used & set(matrix.instances))}
-    top = {"index": matrix.index, "public_index": matrix.public_index, "instances": instances, "packages": packages}
+    top = {
+        "index": matrix.index,
+        "public_index": matrix.public_index,
+        "cooldown": _duration(matrix.cooldown),
+        "instances": instances,
+        "packages": packages,
+    }
     return {key: value for key, value in top.items() if value or key == "packages"}
 
 
@@ -241,8 +264,9 @@ def _pythons(entry: Entry, target: Target) -> tuple[PythonTag, ...]:
     if entry.pythons is not None:
         return entry.pythons
     if entry.abi3 and target.pythons:
-        stable = [python for python in target.pythons if not python.tag.endswith("t")]
-        return tuple(replace(python, abi=ABI3) for python in sorted(stable)[:1])
+        stable = [python for python in target.pythons if not python.free_threaded]
+        others = [python for python in target.pythons if python.free_threaded]  # they have no stable ABI yet
+        return (*(replace(python, abi=ABI3) for python in sorted(stable)[:1]), *others)
     return target.pythons
 
 
@@ -272,6 +296,10 @@ def _flat_entry(entry: Entry, target: Target) -> dict[str, Any]:
 
 def _flat_instance(instance: Instance) -> dict[str, str]:
     return {"worker": instance.worker} | ({"agent": instance.agent} if instance.agent else {})
+
+
+def _duration(seconds: int | None) -> str | None:
+    return None if seconds is None else f"{seconds // 3600}h"
 
 
 def _plain(value: object) -> object:

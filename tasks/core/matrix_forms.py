@@ -102,6 +102,8 @@ class RawMatrix:
     packages: Mapping[str, At[Compact]]
     index: str | None = None
     public_index: str | None = None
+    cooldown: int | None = None
+    """Seconds."""
     instances: Mapping[str, RawInstance] = field(default_factory=dict)
     targets: Mapping[str, At[RawTarget]] = field(default_factory=dict)
 
@@ -118,7 +120,12 @@ def assemble(raw: RawMatrix, place: Place) -> Matrix:
     if place.problems:
         raise Unreadable
     return Matrix(
-        index=raw.index, public_index=raw.public_index, instances=instances, targets=targets, packages=packages
+        index=raw.index,
+        public_index=raw.public_index,
+        cooldown=raw.cooldown,
+        instances=instances,
+        targets=targets,
+        packages=packages,
     )
 
 

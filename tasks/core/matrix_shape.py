@@ -34,6 +34,8 @@ from tasks.core.targets import ABI3, PythonTag, parse_platforms
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>[smh]?)")
+_AGES = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+_AGE = re.compile(r"(?P<number>[1-9][0-9]{0,3})(?P<unit>[hdw])")
 _SDIST = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^#\s]+)#sha256=(?P<sha256>[0-9a-f]{64})")
 
 
@@ -122,6 +124,13 @@ def _duration(text: str) -> int:
     if match is None:
         raise ValueError
     return int(match["number"]) * _SECONDS[match["unit"]]
+
+
+def _age(text: str) -> int:
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise ValueError
+    return int(match["number"]) * _AGES[match["unit"]]
 
 
 def _sdist(text: str) -> PinnedSdist:
@@ -297,6 +306,10 @@ MATRIX = Record(
     {
         "index": Field(LOCATION, "the team's index: a directory, or s3://bucket/prefix"),
         "public_index": Field(LOCATION, "the index that sdists and releases come from, where it is not pip's"),
+        "cooldown": Field(
+            Text("an age such as 7d or 36h", _age, pattern=r"^[1-9][0-9]{0,3}[hdw]$"),
+            "how old a release must be to be latest; the public index must give dates",
+        ),
         "instances": Field(MappingOf(INSTANCE, INSTANCE_NAME, "a mapping of instances"), "how to get hold of workers"),
         "targets": Field(MappingOf(Located(TARGET), TARGET_NAME, "a mapping of targets"), "the platforms"),
         "packages": Field(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.actions import Action
@@ -12,10 +14,13 @@ from tasks.core.errors import BadInput
 from tasks.core.matrix import Instance
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+    from tasks.core.matrix import Wanted
 
 FORMAT = "spare-tire/plan"
 VERSION = 1
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,17 @@ class PlanError:
     python: str
     message: str
 
+    @classmethod
+    def of(cls, wanted: Wanted, message: str) -> PlanError:
+        """Say of a wanted wheel why it cannot be planned."""
+        return cls(
+            package=wanted.package,
+            version=wanted.text,
+            target=wanted.target.name,
+            python=wanted.python.tag,
+            message=message,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -66,20 +82,23 @@ class Plan:
 
     def to_json(self) -> bytes:
         """Return the bytes of ``plan.json``: equal plans give equal bytes."""
-        document = {
-            "format": FORMAT,
-            "version": VERSION,
-            "matrix": self.matrix,
-            "public_index": self.public_index,
-            "instances": {
-                name: {"worker": instance.worker, "agent": instance.agent} for name, instance in self.instances.items()
-            },
-            "actions": [action.to_dict() for action in self.actions],
-            "skipped": [_fields(skipped) for skipped in self.skipped],
-            "errors": [_fields(error) for error in self.errors],
-            "warnings": list(self.warnings),
+        document: dict[str, str] = {
+            "actions": _lines(_encode(action.to_dict()) for action in self.actions),
+            "errors": _lines(map(_line_of(PlanError), self.errors)),
+            "format": _encode(FORMAT),
+            "instances": _encode(
+                {
+                    name: {"worker": instance.worker, "agent": instance.agent}
+                    for name, instance in self.instances.items()
+                }
+            ),
+            "matrix": _encode(self.matrix),
+            "public_index": _encode(self.public_index),
+            "skipped": _lines(map(_line_of(Skipped), self.skipped)),
+            "version": _encode(VERSION),
+            "warnings": _lines(map(_encode, self.warnings)),
         }
-        return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        return ("{\n" + ",\n".join(f'"{key}": {value}' for key, value in document.items()) + "\n}\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes, file: str) -> Plan:
@@ -113,6 +132,19 @@ class Plan:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error
 
 
+def _lines(entries: Iterable[str]) -> str:
+    """Write a list, an entry a line."""
+    return "[" + ",".join(f"\n{entry}" for entry in entries) + "]"
+
+
+def _line_of(kind: type[Skipped | PlanError]) -> Callable[[Skipped | PlanError], str]:
+    """Return what writes such a value, all of whose fields are text: there may be ten thousands of them."""
+    names = sorted(kind.__slots__)
+    values = attrgetter(*names)
+    line = "{" + ", ".join(f'"{name}": %s' for name in names) + "}"
+    return lambda value: line % tuple(map(encode_basestring, values(value)))
+
+
 def _parse(data: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(data)
@@ -123,7 +155,3 @@ def _parse(data: bytes) -> dict[str, Any] | None:
 
 def _reason(error: Exception) -> str:
     return f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
-
-
-def _fields(value: Skipped | PlanError) -> dict[str, str]:
-    return {name: getattr(value, name) for name in type(value).__slots__}

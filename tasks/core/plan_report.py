@@ -10,12 +10,13 @@ from packaging.utils import canonicalize_name
 from tasks.core.matrix import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from packaging.version import Version
 
     from tasks.core.actions import Action
-    from tasks.core.plan import Plan
+    from tasks.core.plan import Plan, PlanError
+    from tasks.core.retiring import Needless
     from tasks.core.targets import PythonTag
 
 HEADINGS = ("target", "there", "upstream", "same", "error", "to build")
@@ -53,10 +54,10 @@ def _named(actions: list[Action]) -> str:
     return f"{len(actions)}: {', '.join(named)}" if actions else ""
 
 
-def error_lines(plan: Plan) -> list[str]:
+def error_lines(errors: Iterable[PlanError]) -> list[str]:
     """Return a line for each package and reason, with the targets that it is in error for."""
     targets: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for error in plan.errors:
+    for error in errors:
         targets[error.package, error.version, error.message].append(f"{error.target} {error.python}")
     return [
         f"{package} {version}: {message} (for {', '.join(targets[package, version, message])})"
@@ -77,7 +78,7 @@ def summary(plan: Plan) -> str:
 def markdown(plan: Plan) -> str:
     """Return the table as GitHub's Markdown, for a job's summary."""
     lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS)), *map(_row, rows(plan)), ""]
-    return "\n".join(["### Wheels to build", "", *lines, *(f"- {line}" for line in error_lines(plan)), ""])
+    return "\n".join(["### Wheels to build", "", *lines, *(f"- {line}" for line in error_lines(plan.errors)), ""])
 
 
 def explain(plan: Plan, package: str) -> Iterator[str]:
@@ -96,6 +97,13 @@ def explain(plan: Plan, package: str) -> Iterator[str]:
     ]
     for target, version, python, reason in sorted(said):
         yield f"{target} {python} {package} {version}: {reason}"
+
+
+def needless_lines(found: Iterable[Needless]) -> Iterator[str]:
+    """Yield a line for each entry of the matrix that needs no build any more."""
+    for entry in found:
+        wheels = ", ".join(entry.wheels)
+        yield f"{entry.package} {entry.version} on {entry.target}: the public index serves {wheels}"
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:

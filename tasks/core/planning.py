@@ -2,74 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from packaging.tags import Tag
 from packaging.version import Version
 
-from tasks.core.actions import Action, Sdist
-from tasks.core.matrix import Matrix, Rules, Wanted
+from tasks.core.actions import Action
+from tasks.core.drafts import Unplannable, draft, pinned_release
+from tasks.core.look import Look, Ours
 from tasks.core.plan import Plan, PlanError, Skipped
-from tasks.core.releases import Project, Release, admits
-from tasks.core.resolution import LATEST, Unresolved, resolve
-from tasks.core.targets import ABI3
-from tasks.core.wheels import ExpectedWheel, WheelName
+from tasks.core.presence import Sites
+from tasks.core.resolution import LATEST, Unresolved
+from tasks.core.upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import datetime
 
-    from packaging.utils import NormalizedName
+    from packaging.tags import Tag
+    from packaging.utils import BuildTag, NormalizedName
 
-    from tasks.core.actions import Patch
-    from tasks.core.index import ProjectPage
+    from tasks.core.matrix import ConditionalRules, Matrix, PinnedSdist, Wanted
+    from tasks.core.releases import Project, Release
+    from tasks.core.resolution import Request
+    from tasks.core.wheels import ExpectedWheel
+
+    _Same = tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
     """What planning knows of the world."""
 
-    pages: Mapping[NormalizedName, ProjectPage]
-    """Our index, by project; a project that it does not have is not in it."""
+    ours: Ours
     projects: Mapping[NormalizedName, Project | str]
     """The public index, by project; text says why there is no answer."""
-    patches: Mapping[str, Patch]
-    """Each patch, by the path that the matrix gives."""
+    newer_than: datetime | None = None
+    """Releases uploaded after this are too young for ``latest``: the cooldown's end, with time zone."""
 
 
-Identity = tuple["NormalizedName", Version, tuple[int, str] | tuple[()], frozenset[Tag]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What our index alone decides, and what it leaves open, in the order in which it was asked for."""
+
+    skipped: tuple[Skipped, ...]
+    open: tuple[Wanted, ...]
+    warnings: frozenset[str]
+
+    @property
+    def questions(self) -> tuple[NormalizedName, ...]:
+        """The projects that the public index has to be asked about, sorted; of a pinned sdist nothing is asked."""
+        return tuple(sorted({each.name for each in self.open if each.sdist is None}))
 
 
-class Unplannable(Exception):
-    """The wheel cannot be planned; the message says why and what to do."""
+def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:
+    """Decide what needs no public index: exact versions that our index has.
 
-
-def questions(wanted: Iterable[Wanted], pages: Mapping[NormalizedName, ProjectPage]) -> tuple[NormalizedName, ...]:
-    """Return the projects that the public index has to be asked about, sorted.
-
-    An exact pin that our index satisfies with a platform wheel asks nothing, nor does a pinned sdist.
+    Where nothing says whether a package is native, only a wheel for its platform counts here.
     """
-    return tuple(sorted({each.name for each in wanted if not _answered(each, pages.get(each.name))}))
-
-
-def make_plan(matrix: Matrix, digest: str, wanted: Iterable[Wanted], known: Knowledge) -> Plan:
-    """Decide every wheel that is asked for; one that cannot be planned leaves the others planned."""
-    planned: dict[Identity, tuple[Action, Wanted]] = {}
+    look = Look(ours, Sites())
     skipped: list[Skipped] = []
+    left: list[Wanted] = []
+    for (request, sdist, *_), entry in groupby(wanted, key=_entry):
+        if not isinstance(request, Version) or sdist is not None:
+            left += entry
+            continue
+        rules, version = None, str(request)
+        for each in entry:
+            rules = rules or look.rules_for(each, request)
+            found = look.find(each, request, rules, native=rules.native is not False)
+            if found is None:
+                left.append(each)
+            else:
+                skipped.append(_skipped(each, version, "present", look.reason(found, rules, None)))
+    return Settled(skipped=tuple(skipped), open=tuple(left), warnings=frozenset(look.warnings))
+
+
+def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -> Plan:
+    """Decide every wheel that is still open; one that cannot be planned leaves the others planned."""
+    decide = _Decision(known)
+    planned: dict[_Same, tuple[Action, Wanted]] = {}
+    skipped = list(settled.skipped)
     errors: list[PlanError] = []
-    warnings: list[str] = []
-    for each in sorted(wanted, key=_wanted_order):
+    for each in sorted(settled.open, key=_wanted_order):
         try:
-            decision = _decide(each, known, warnings)
+            decision = decide(each)
             if isinstance(decision, Action):
                 decision = _unique(decision, each, planned)
         except (Unresolved, Unplannable) as error:
-            errors.append(_error(each, str(error)))
+            errors.append(PlanError.of(each, str(error)))
             continue
         if isinstance(decision, Skipped):
             skipped.append(decision)
         else:
-            planned[_identity(decision)] = (decision, each)
+            planned[_same(decision.wheel)] = (decision, each)
     actions = [action for action, _ in planned.values()]
     return Plan(
         matrix=digest,
@@ -78,206 +105,67 @@ def make_plan(matrix: Matrix, digest: str, wanted: Iterable[Wanted], known: Know
         actions=tuple(sorted(actions, key=_action_order)),
         skipped=tuple(sorted(skipped, key=_order)),
         errors=tuple(sorted(errors, key=_order)),
-        warnings=tuple(sorted(set(warnings))),
+        warnings=tuple(sorted(settled.warnings | decide.warnings)),
     )
 
 
-def satisfies(found: WheelName, expected: ExpectedWheel, wanted: Wanted, *, native: bool) -> bool:
-    """Whether a wheel does for what is wanted: same project and version, not an older build, installs on the target.
+class _Decision:
+    """Decides what our index alone could not; notes what the user should know."""
 
-    For a native package a ``none-any`` wheel is no answer; where ``abi3`` is asked for, a wheel for one interpreter is
-    none. A target with several platform tags wants a wheel that installs on each.
-    """
-    if (found.name, found.version) != (expected.name, expected.version) or found.build < expected.build:
-        return False
-    tags = {
-        tag
-        for tag in found.tags
-        if not (native and tag.platform == "any") and not (expected.abi == ABI3 and tag.abi not in {ABI3, "none"})
-    }
-    target, python = wanted.target, wanted.python
-    return all(
-        not tags.isdisjoint(replace(target, platforms=(platform,)).install_tags(python))
-        for platform in target.platforms
-    )
+    def __init__(self, known: Knowledge) -> None:
+        self._upstream = Upstream(known.projects, newer_than=known.newer_than)
+        self._look = Look(known.ours, self._upstream.sites)
+        self.warnings = self._look.warnings
 
-
-def expect(wanted: Wanted, version: Version, rules: Rules) -> ExpectedWheel:
-    """Return the wheel that an action for ``wanted`` yields."""
-    return ExpectedWheel(
-        name=wanted.name,
-        version=version,
-        build=(rules.revision, "") if rules.revision is not None else (),
-        interpreter=wanted.python.interpreter,
-        abi=wanted.python.abi,
-        platforms=wanted.target.platforms,
-    )
-
-
-def _answered(wanted: Wanted, page: ProjectPage | None) -> bool:
-    if not isinstance(wanted.request, Version):
-        return False
-    return wanted.sdist is not None or _on_page(wanted, wanted.request, page, native=True) is not None
-
-
-def _decide(wanted: Wanted, known: Knowledge, warnings: list[str]) -> Action | Skipped:
-    page = known.pages.get(wanted.name)
-    if isinstance(wanted.request, Version) and _answered(wanted, page) and wanted.sdist is None:
-        filename = _on_page(wanted, wanted.request, page, native=True)
-        return _skipped(wanted, wanted.request, "present", f"on the index: {filename}")
-    release = _release(wanted, known, warnings)
-    version = release.version
-    rules = wanted.rules_for(version)
-    native = rules.native if rules.native is not None else _has_platform_wheel(release)
-    filename = _on_page(wanted, version, page, native=native)
-    if filename is not None:
-        return _skipped(wanted, version, "present", _presence(wanted, release, known, page, filename, warnings))
-    if wanted.upstream and wanted.sdist is None:
-        served = _upstream(wanted, release, native=native)
-        if served is not None:
-            return _skipped(wanted, version, "upstream", f"on the public index: {served}")
-    return _action(wanted, release, rules, known, native=native)
-
-
-def _release(wanted: Wanted, known: Knowledge, warnings: list[str]) -> Release:
-    if wanted.sdist is not None:
-        return _pinned(wanted)
-    project = known.projects.get(wanted.name, "the public index was not asked")
-    if isinstance(project, str):
-        raise Unplannable(project)
-    interpreter = Version(wanted.python.dotted)
-    resolution = resolve(
-        project,
-        wanted.request,
-        called=wanted.package,
-        fits=lambda release: admits(release, interpreter) and release.sdist is not None,
-    )
-    warnings.extend(resolution.warnings)
-    return resolution.release
-
-
-def _pinned(wanted: Wanted) -> Release:
-    if not isinstance(wanted.request, Version):
-        raise Unplannable(f"the sdist is pinned, so the version must be too: found {wanted.text}")
-    return Release(
-        version=wanted.request,
-        sdist=None,
-        wheels=(),
-        yanked=False,
-        yanked_reason="",
-        requires_python=None,
-        upload_time=None,
-    )
-
-
-def _on_page(wanted: Wanted, version: Version, page: ProjectPage | None, *, native: bool) -> str | None:
-    expected = expect(wanted, version, wanted.rules_for(version))
-    for file in page.files if page else ():
-        found = file.wheel
-        if found is not None and satisfies(found, expected, wanted, native=native):
-            return file.filename
-    return None
-
-
-def _presence(
-    wanted: Wanted,
-    release: Release,
-    known: Knowledge,
-    page: ProjectPage | None,
-    filename: str,
-    warnings: list[str],
-) -> str:
-    file = page.file(filename) if page else None
-    if file is not None and file.recipe is not None:
+    def __call__(self, wanted: Wanted) -> Action | Skipped:
+        """Return what is to be built, or why nothing is. Raises :class:`Unresolved`, :class:`Unplannable`."""
+        release = self._release(wanted)
+        rules = self._look.rules_for(wanted, release.version)
+        native = self._upstream.native(wanted, release, rules)
+        found = self._look.find(wanted, release.version, rules, native=native)
+        if found is None and wanted.upstream:
+            served = self._upstream.wheels_for(wanted, release, native=native)
+            if served:
+                return _skipped(wanted, str(release.version), "upstream", f"on the public index: {', '.join(served)}")
         try:
-            key = _action(wanted, release, wanted.rules_for(release.version), known, native=True).key
+            action = draft(wanted, release, rules, self._look.patches, native=native)
         except Unplannable:
-            key = file.recipe
-        if key != file.recipe:
-            warnings.append(f"{filename} is on the index, and its recipe has changed: set `revision` to replace it")
-            return f"on the index: {filename}; recipe changed: set `revision`"
-    return f"on the index: {filename}"
-
-
-def _has_platform_wheel(release: Release) -> bool:
-    for wheel in release.wheels:
-        try:
-            name = WheelName.parse(wheel.filename)
-        except ValueError:
-            continue
-        if any(tag.platform != "any" for tag in name.tags):
-            return True
-    return False
-
-
-def _upstream(wanted: Wanted, release: Release, *, native: bool) -> str | None:
-    plain = expect(wanted, release.version, Rules())
-    for wheel in release.wheels:
-        if not wheel.yanked:
-            try:
-                name = WheelName.parse(wheel.filename)
-            except ValueError:
-                continue
-            if satisfies(name, plain, wanted, native=native):
-                return wheel.filename
-    return None
-
-
-def _action(wanted: Wanted, release: Release, rules: Rules, known: Knowledge, *, native: bool) -> Action:
-    named = f"{wanted.package} {release.version}"
-    if not admits(release, Version(wanted.python.dotted)):
-        raise Unplannable(f"{named} requires Python {release.requires_python}, which {wanted.python.tag} is not")
-    settings = {
-        name: tuple(value.replace("{python_tag}", wanted.python.interpreter) for value in values)
-        for name, values in (rules.config_settings or {}).items()
-    }
-    return Action(
-        package=wanted.package,
-        target=wanted.target.name,
-        instance=wanted.target.instance,
-        arch=wanted.target.arch,
-        python=wanted.python,
-        wheel=expect(wanted, release.version, rules),
-        sdist=_sdist(wanted, release, named),
-        rules=replace(rules, config_settings=settings) if settings else rules,
-        patches=tuple(known.patches[path] for path in rules.patches or ()),
-        check=wanted.check,
-        native=native,
-    )
-
-
-def _sdist(wanted: Wanted, release: Release, named: str) -> Sdist:
-    if wanted.sdist is not None:
-        filename = wanted.sdist.url.rsplit("/", 1)[1]
-        return Sdist(filename=filename, url=wanted.sdist.url, sha256=wanted.sdist.sha256)
-    if release.sdist is None:
-        raise Unplannable(f"{named} has no sdist on the public index; pin one with `sdist: URL#sha256=…`")
-    if release.sdist.sha256 is None:
-        filename = release.sdist.filename
-        raise Unplannable(f"the public index gives no sha256 for {filename}; pin it with `sdist: URL#sha256=…`")
-    return Sdist(
-        filename=release.sdist.filename,
-        url=release.sdist.url,
-        sha256=release.sdist.sha256,
-        size=release.sdist.size,
-    )
-
-
-def _unique(action: Action, wanted: Wanted, planned: Mapping[Identity, tuple[Action, Wanted]]) -> Action | Skipped:
-    """Return the action, or what it is the same as: entries that resolve to one wheel are one."""
-    if _identity(action) not in planned:
+            if found is None:
+                raise
+            action = None
+        if found is not None:
+            return _skipped(wanted, str(release.version), "present", self._look.reason(found, rules, action))
+        assert action is not None  # noqa: S101 - else it was raised
         return action
-    other, first = planned[_identity(action)]
+
+    def _release(self, wanted: Wanted) -> Release:
+        if wanted.sdist is not None:
+            return pinned_release(wanted)
+        resolution = self._upstream.resolve(wanted)
+        self.warnings.update(resolution.warnings)
+        return resolution.release
+
+
+def _unique(action: Action, wanted: Wanted, planned: Mapping[_Same, tuple[Action, Wanted]]) -> Action | Skipped:
+    """Return the action, or what it is the same as: entries that resolve to one wheel are one."""
+    same = _same(action.wheel)
+    if same not in planned:
+        return action
+    other, first = planned[same]
     if other.key != action.key:
         name = action.wheel.filename
         raise Unplannable(f"{name} is planned already, for {first.text} on {first.target.name}, otherwise built")
-    return _skipped(wanted, action.version, "same", f"the same wheel as {first.text} on {first.target.name}")
+    return _skipped(wanted, str(action.version), "same", f"the same wheel as {first.text} on {first.target.name}")
 
 
-def _identity(action: Action) -> Identity:
-    """Return what makes two wheels one: the order of platform tags in the name does not."""
-    wheel = action.wheel
+def _same(wheel: ExpectedWheel) -> _Same:
+    """Return what makes two wheels the same one: the order of their platform tags does not."""
     return wheel.name, wheel.version, wheel.build, wheel.tags
+
+
+def _entry(wanted: Wanted) -> tuple[Request, PinnedSdist | None, str, NormalizedName, tuple[ConditionalRules, ...]]:
+    """Return what the wheels of one entry of the matrix share."""
+    return wanted.request, wanted.sdist, wanted.text, wanted.name, wanted.rules
 
 
 def _wanted_order(wanted: Wanted) -> tuple[object, ...]:
@@ -285,24 +173,14 @@ def _wanted_order(wanted: Wanted) -> tuple[object, ...]:
     return wanted.name, wanted.text != str(LATEST), wanted.text, wanted.target.name, wanted.python
 
 
-def _skipped(wanted: Wanted, version: Version, state: str, reason: str) -> Skipped:
+def _skipped(wanted: Wanted, version: str, state: str, reason: str) -> Skipped:
     return Skipped(
         package=wanted.package,
-        version=str(version),
+        version=version,
         target=wanted.target.name,
         python=wanted.python.tag,
         state=state,
         reason=reason,
-    )
-
-
-def _error(wanted: Wanted, message: str) -> PlanError:
-    return PlanError(
-        package=wanted.package,
-        version=wanted.text,
-        target=wanted.target.name,
-        python=wanted.python.tag,
-        message=message,
     )
 
 

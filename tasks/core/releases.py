@@ -110,8 +110,12 @@ class Project:
 
 def admits(release: Release, interpreter: Version) -> bool:
     """Whether ``requires-python`` admits an interpreter: ``3.12.1``, or ``3.12`` for any of its patch levels."""
-    specifiers = release.requires_python
-    return specifiers is None or _admits(str(specifiers), str(interpreter))
+    return specifiers_admit(release.requires_python, str(interpreter))
+
+
+def specifiers_admit(requires_python: SpecifierSet | None, interpreter: str) -> bool:
+    """Whether ``requires-python`` of a release or of one wheel admits an interpreter: see :func:`admits`."""
+    return requires_python is None or _admits(str(requires_python), interpreter)
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,7 +72,7 @@ def resolve(
     """Return the release that ``request`` means; raise :class:`Unresolved` where there is none.
 
     ``called`` is the project's name for messages. Releases uploaded after ``newer_than`` (with time zone) are too young
-    for ``latest`` and for specifiers; an exact version is a decision already taken. ``fits`` narrows a specifier to the
+    for ``latest``; a specifier or an exact version is a decision already taken. ``fits`` narrows a specifier to the
     releases that can be used, by :func:`~tasks.core.releases.admits` for example; ``latest`` never falls back to an
     older release in silence.
     """
@@ -81,17 +80,17 @@ def resolve(
     if isinstance(request, Version):
         return _exact(project, request, label)
     matching = _matching(project, request, label)
-    wanted = "release" if request is LATEST else f"release that matches {request}"
-    old = itertools.dropwhile(lambda release: _too_young(release, newer_than, label), matching)
-    newest = next(old, None)
-    if newest is None:
-        message = f"{label} has no {wanted} that the cooldown admits: {matching[0].version} is the newest"
-        raise Unresolved(message)
-    if fits is None or request is LATEST:
+    if request is LATEST:
+        newest = next((release for release in matching if not _too_young(release, newer_than, label)), None)
+        if newest is None:
+            message = f"{label} has no release that the cooldown admits: {matching[0].version} is the newest"
+            raise Unresolved(message)
         return Resolution(release=newest)
-    fitting = next(filter(fits, itertools.chain([newest], old)), None)
+    fitting = next(filter(fits or _any, matching), None)
     if fitting is None:
-        message = f"{label} has no {wanted} and fits the target: {matching[0].version} is the newest"
+        message = (
+            f"{label} has no release that matches {request} and fits the target: {matching[0].version} is the newest"
+        )
         raise Unresolved(message)
     return Resolution(release=fitting)
 
@@ -137,6 +136,10 @@ def _newest(project: Project) -> Version:
         return not release.yanked, not release.version.is_prerelease, release.version
 
     return max(project.releases, key=rank).version
+
+
+def _any(_: Release) -> bool:
+    return True
 
 
 def _too_young(release: Release, newer_than: datetime | None, label: str) -> bool:

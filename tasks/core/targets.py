@@ -53,6 +53,11 @@ class PythonTag:
         return self.interpreter if self.abi == ABI3 else self.abi
 
     @property
+    def free_threaded(self) -> bool:
+        """Whether the interpreter has no global lock, and so takes no ``abi3`` wheel."""
+        return self.abi.endswith("t")
+
+    @property
     def dotted(self) -> str:
         """The version as people and ansible-test write it: ``3.14``."""
         return f"{self.version[0]}.{self.version[1]}"

@@ -6,7 +6,6 @@ import base64
 import csv
 import io
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from packaging.tags import Tag, parse_tag
@@ -17,6 +16,7 @@ from tasks.core.targets import ABI3, PythonTag, installing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from email.message import Message
 
     from packaging.utils import NormalizedName
 
@@ -155,8 +155,14 @@ def is_universal(tags: frozenset[Tag]) -> bool:
     return all(tag.abi == "none" and tag.platform == "any" for tag in tags)
 
 
+def _headers(text: bytes) -> Message:
+    from email.parser import HeaderParser  # noqa: PLC0415 - 10 ms, and planning reads only names
+
+    return HeaderParser().parsestr(text.decode("utf-8", "replace"))
+
+
 def _metadata_problems(contents: WheelContents, parsed: WheelName) -> Iterator[str]:
-    headers = HeaderParser().parsestr(contents.metadata.decode("utf-8", "replace"))
+    headers = _headers(contents.metadata)
     name, version = headers.get("Name", ""), headers.get("Version", "")
     if canonicalize_name(name) != parsed.name:
         yield f"METADATA names {name or 'no project'}, the file name {parsed.name}"
@@ -169,7 +175,7 @@ def _metadata_problems(contents: WheelContents, parsed: WheelName) -> Iterator[s
 
 
 def _tag_problems(contents: WheelContents, parsed: WheelName) -> Iterator[str]:
-    headers = HeaderParser().parsestr(contents.wheel.decode("utf-8", "replace"))
+    headers = _headers(contents.wheel)
     try:
         written = frozenset(tag for line in headers.get_all("Tag", []) for tag in parse_tag(line))
     except ValueError as error:  # InvalidTag is one

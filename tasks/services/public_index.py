@@ -6,9 +6,7 @@ allows: a plan must not be ten minutes old. The default index is the constant of
 
 from __future__ import annotations
 
-import ast
 import hashlib
-import importlib.util
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +19,6 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, ServiceFailed
-from tasks.core.simple_page import ACCEPT, NotAPage, read_page
 from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
 from tasks.services.pip_config import PipSettings, read_pip_settings
 from tasks.threads import side_by_side
@@ -140,6 +137,8 @@ class PublicIndex:
             return project_of(cached)
         if page.status != HTTPStatus.OK:
             raise ServiceFailed(f"{url}: the server answers {page.line}{self._advice(page.status)}")
+        from tasks.core.simple_page import NotAPage, read_page  # noqa: PLC0415 - 10 ms, for a page that has changed
+
         digest = hashlib.sha256(page.url.encode() + page.content_type.encode() + page.body).hexdigest()
         if cached and cached.digest == digest:
             return project_of(cached)
@@ -151,6 +150,8 @@ class PublicIndex:
         return project
 
     def _request(self, client: Http, url: str, cached: CachedPage | None) -> _Page:
+        from tasks.core.simple_page import ACCEPT  # noqa: PLC0415
+
         headers = {"Accept": ACCEPT, "Cache-Control": "max-age=0"}
         if cached and cached.etag:
             headers["If-None-Match"] = cached.etag
@@ -190,6 +191,9 @@ def _check_address(url: str, named_by: str) -> None:
 
 def default_index() -> str:
     """Return the index that pypi-simple takes by default, without importing it, which would take 0.25 s."""
+    import ast  # noqa: PLC0415 - 5 ms, and mostly the matrix or pip names the index
+    import importlib.util  # noqa: PLC0415
+
     spec = importlib.util.find_spec("pypi_simple")
     if spec is not None and spec.origin is not None:
         for node in ast.parse(Path(spec.origin).read_bytes()).body:

@@ -119,7 +119,14 @@ def test_a_list_that_is_written_and_read_is_equal() -> None:
     assert ProjectList.from_json(listed.to_json()) == listed
     assert json.loads(listed.to_json()) == {
         "meta": {"_last-serial": 1, "api-version": "1.1"},
-        "projects": [{"_last-serial": 1, "_version": "1.0", "name": "demo"}, {"_last-serial": 4, "name": "other"}],
+        "projects": [
+            {"_last-serial": 1, "_state": page(FULL).digest, "_version": "1.0", "name": "demo"},
+            {
+                "_last-serial": 4,
+                "_state": ProjectPage(name=canonicalize_name("other"), serial=4).digest,
+                "name": "other",
+            },
+        ],
         "x": 1,
     }
 

@@ -161,7 +161,7 @@ def test_targets_that_are_alike_are_one_row() -> None:
 
 
 def test_an_error_of_several_targets_is_one_line() -> None:
-    assert error_lines(plan()) == ["Z latest: Z: no such project (for a cp314, b cp314)"]
+    assert error_lines(plan().errors) == ["Z latest: Z: no such project (for a cp314, b cp314)"]
 
 
 def test_the_summary_is_one_line() -> None:
