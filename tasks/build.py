@@ -20,6 +20,7 @@ from tasks.core.selection import JobData, Wish, select
 from tasks.distdir import DistDir
 from tasks.progress import display, show_summary
 from tasks.services.pip_config import read_pip_settings
+from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
 from tasks.workers import open_worker
 from tasks.workers.visits import Means, Visit
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     Clock = Callable[[], datetime]
 
-CACHE = Path(".cache", "sdists")
+CACHE = Path(".cache")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=_processors(),
         help="builds side by side (default: the processors)",
     )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="do not install and try the wheels where they are built; their records say so",
+    )
     return console.run(parser, argv, _stage)
 
 
@@ -72,7 +78,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         outcomes = _kept(dist, visits)
         if todo := _without(visits, outcomes):
             with _terminable():
-                outcomes += _Run(terminal, dist, chosen.jobs).visit_all(todo, workers, outcomes)
+                outcomes += _Run(terminal, dist, chosen, plan).visit_all(todo, workers, outcomes)
         else:
             terminal.info(_nothing(plan, len(outcomes), chosen.dist))
     except OSError as error:
@@ -101,10 +107,12 @@ def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: C
 class _Run:
     """One run of the stage: the visits, one after the other."""
 
-    def __init__(self, terminal: Console, dist: DistDir, jobs: int) -> None:
+    def __init__(self, terminal: Console, dist: DistDir, chosen: argparse.Namespace, plan: Plan) -> None:
         self._terminal = terminal
         self._dist = dist
-        self._jobs = jobs
+        self._jobs: int = chosen.jobs
+        self._with_checks: bool = not chosen.no_check
+        self._plan = plan
         self._clock = _clock(os.environ)
         self._settings = read_pip_settings()
 
@@ -114,7 +122,7 @@ class _Run:
         """Fetch what is needed, then make the visits."""
         every = [action for actions in todo.values() for action in actions]
         self._terminal.detail(f"fetching the sdists of {len(every)} actions")
-        sources, refused = fetch_sources(every, CACHE, self._settings)
+        sources, refused = fetch_sources(every, CACHE / "sdists", self._settings)
         outcomes = [
             ActionOutcome(action=action, outcome="refused", reason=refused[action.key])
             for action in every
@@ -165,6 +173,8 @@ class _Run:
                 display=shown,
                 clock=self._clock,
                 index_url=_index_url(self._settings, os.environ),
+                requirement_sdists=RequirementSdists(url=self._plan.public_index, cache=CACHE, settings=self._settings),
+                with_checks=self._with_checks,
             )
             visit = Visit(worker, means)
             self._terminal.detail(f"preparing {place[0]}")

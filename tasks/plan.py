@@ -89,7 +89,7 @@ def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, term
     projects = {
         name: answer.message if isinstance(answer, NoSuchProject) else answer for name, answer in answers.items()
     }
-    return Knowledge(pages=pages, projects=projects, patches=_patches(wanted, path))
+    return Knowledge(pages=pages, projects=projects, patches=_patches(wanted, path), public_index=public.url)
 
 
 def _is_own(url: str, index: str) -> bool:

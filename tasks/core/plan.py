@@ -54,6 +54,8 @@ class Plan:
     skipped: tuple[Skipped, ...] = ()
     errors: tuple[PlanError, ...] = ()
     warnings: tuple[str, ...] = ()
+    public_index: str | None = None
+    """The URL of the index that sdists come from, without user info; ``None`` where a plan does not say."""
 
     def visits(self) -> dict[tuple[str, str], tuple[Action, ...]]:
         """Return the actions by (instance, architecture): each group is built in one visit."""
@@ -75,6 +77,7 @@ class Plan:
             "skipped": [_fields(skipped) for skipped in self.skipped],
             "errors": [_fields(error) for error in self.errors],
             "warnings": list(self.warnings),
+            "public_index": self.public_index,
         }
         return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
@@ -102,6 +105,7 @@ class Plan:
                 skipped=tuple(Skipped(**entry) for entry in document["skipped"]),
                 errors=tuple(PlanError(**entry) for entry in document["errors"]),
                 warnings=tuple(document["warnings"]),
+                public_index=document.get("public_index"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error

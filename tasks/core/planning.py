@@ -34,6 +34,8 @@ class Knowledge:
     """The public index, by project; text says why there is no answer."""
     patches: Mapping[str, Patch]
     """Each patch, by the path that the matrix gives."""
+    public_index: str | None = None
+    """The URL of the public index, without user info."""
 
 
 class Unplannable(Exception):
@@ -74,6 +76,7 @@ def make_plan(matrix: Matrix, digest: str, wanted: Iterable[Wanted], known: Know
         skipped=tuple(sorted(skipped, key=_order)),
         errors=tuple(sorted(errors, key=_order)),
         warnings=tuple(sorted(set(warnings))),
+        public_index=known.public_index,
     )
 
 

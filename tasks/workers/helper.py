@@ -298,7 +298,7 @@ def say(message: str) -> None:
 
 
 def nobody_listens() -> bool:
-    """Whether standard output is a pipe that nobody reads any more: whoever wanted this wheel has gone, or was killed."""
+    """Whether standard output is a pipe that nobody reads any more: who wanted this wheel has gone, or was killed."""
     waiting = select.poll()
     waiting.register(sys.stdout.fileno(), 0)
     return bool(waiting.poll(0))  # nothing but POLLERR and POLLHUP can come of 0
@@ -977,8 +977,8 @@ for name in sys.argv[1:]:
 """
 OFTEN = (
     "setuptools.build_meta",
-    *(f"setuptools.command.{name}" for name in "bdist_wheel build_ext build_py egg_info install_lib".split()),
-    *(f"setuptools.command.{name}" for name in "install_egg_info install_scripts".split()),
+    *(f"setuptools.command.{name}" for name in ["bdist_wheel", "build_ext", "build_py", "egg_info", "install_lib"]),
+    *(f"setuptools.command.{name}" for name in ["install_egg_info", "install_scripts"]),
     "Cython.Build",
 )
 """Modules that many builds import: compiled once for all that share an environment, which cannot write there."""
@@ -1010,12 +1010,11 @@ def _not_installed(ended: Ended, wishes: Sequence[str]) -> Failed:
     text = " ".join(line.strip(" │╰─▶×") for line in ended.lines)
     found = re.search(r"Wheels are required for `([^`]+)`|No matching distribution found for (\S+)", text)
     if found:
-        name = re.match(r"[\w.-]*", found[1] or found[2])[0]  # type: ignore[index] - it matches anything
+        name = _project(found[1] or found[2])
         depended_on = re.findall(rf"(?:depends? on|requires?) ({re.escape(name)}[^\s\w.-][^\s]*)", text)
         asked = [found[2] or name, *(wish.rstrip(",") for wish in depended_on)]
         return Lacking(
-            f"the requirement {found[1] or found[2]} has no wheel for this interpreter and platform; "
-            "build that first, or constrain it to a release that has one",
+            f"the requirement {found[1] or found[2]} has no wheel for this interpreter and platform",
             [*asked, *(wish for wish in wishes if _normal(_project(wish)) == _normal(name))],
         )
     reason = re.search(r"Because .*?unsatisfiable|ERROR: (?:Cannot install .*?dependencies)", text)
@@ -1207,7 +1206,7 @@ PROJECTS = {
     "yaml": "PyYAML",
 }
 """Projects whose modules have another name, among those that sdists forget to require."""
-GONE = frozenset("asynchat asyncore cgi crypt imp lib2to3 nntplib pipes smtpd telnetlib xdrlib".split())
+GONE = {"asynchat", "asyncore", "cgi", "crypt", "imp", "lib2to3", "nntplib", "pipes", "smtpd", "telnetlib", "xdrlib"}
 """Modules that Python itself had once: no project brings them."""
 
 
@@ -1510,7 +1509,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     result = run(job)
     if result["reason"]:
-        say(f"failed: {result['reason']}")
+        say(result["reason"] if result["lacking"] else f"failed: {result['reason']}")
     try:
         write_result(job, result)
     except OSError as error:

@@ -5,32 +5,38 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import Counter
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from tasks.core.backends import config_settings
 from tasks.core.errors import Failed, ServiceFailed
 from tasks.core.jobs import Site, job, read_result
 from tasks.core.records import ActionOutcome, Origin, record
+from tasks.core.requirements import BuiltRequirement
 from tasks.core.targets import ABI3
 from tasks.core.wheels import mismatches, problems
 from tasks.distdir import Log, read_log
 from tasks.script import BUILD_HOST, render
 from tasks.sdistfile import read_pyproject
 from tasks.wheelfile import UnreadableWheel, read_wheel, sha256_of
+from tasks.workers.requirements import Requirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from tasks.core.actions import Action
-    from tasks.core.jobs import Result
+    from tasks.core.jobs import BuiltFile, Result
     from tasks.core.wheels import WheelContents
     from tasks.distdir import DistDir
     from tasks.process import Ended, Running
     from tasks.progress import Display
+    from tasks.services.requirement_sdists import RequirementSdists
     from tasks.services.sources import Sources
     from tasks.workers import Worker
 
@@ -54,6 +60,10 @@ class Means:
     clock: Callable[[], datetime]
     index_url: str | None = field(repr=False)
     """Where build requirements come from; ``None`` for the installer's configuration."""
+    requirement_sdists: RequirementSdists
+    """Where those come from that have no wheel."""
+    with_checks: bool = True
+    """Whether wheels are installed and tried on the worker."""
 
 
 class Visit:
@@ -68,6 +78,8 @@ class Visit:
         self._sent: dict[Path, str] = {}
         self._script = ""
         self._tools: dict[str, str] = {}
+        self._requirements = Requirements((), means.requirement_sdists, self._built_requirement)
+        self._shared: dict[str, str] = {}
 
     def prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
         """Send what the actions need and let the script get the host ready. Raises :class:`ServiceFailed`."""
@@ -91,6 +103,9 @@ class Visit:
             lines.append(line)
             say(line)
 
+        self._requirements = Requirements(actions, self._means.requirement_sdists, self._built_requirement)
+        several = [tag for tag, number in Counter(action.python.tag for action in actions).items() if number > 1]
+        self._shared = {tag: self._worker.directory(f"environments/{tag}") for tag in several}
         ended = self._run(["sh", self._script, "prepare"], on_line)
         if ended.returncode:
             last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
@@ -107,10 +122,15 @@ class Visit:
     ) -> None:
         """Run the actions, ``jobs`` at a time; ``done`` gets each outcome as it is there, from the action's thread.
 
+        The largest sdists go first, since they mostly take longest, and nothing should be waiting for one at the end.
+
         What is raised here (an interruption, a full disk) ends every action that still runs.
         """
         with ThreadPoolExecutor(jobs, thread_name_prefix="action") as pool:
-            futures = [pool.submit(lambda each: done(self._act(each, sources[each.key])), action) for action in actions]
+            longest_first = sorted(actions, key=lambda each: -sources[each.key].sdist.stat().st_size)
+            futures = [
+                pool.submit(lambda each: done(self._act(each, sources[each.key])), action) for action in longest_first
+            ]
             try:
                 finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
             finally:
@@ -157,7 +177,12 @@ class Visit:
         else:
             log_sha256 = sha256_of(log.path)
             origin = Origin(
-                worker=self._worker.kind, tools=self._tools, log_sha256=log_sha256, started=started, finished=finished
+                worker=self._worker.kind,
+                tools=self._tools,
+                log_sha256=log_sha256,
+                started=started,
+                finished=finished,
+                built_first=made.built_first,
             )
             wheel = made.wheel
             kept = means.dist.keep(folder / wheel.filename, record(action, wheel, made.result, origin), log.path)
@@ -179,8 +204,64 @@ class Visit:
 
     def _made(self, action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> _Made:
         """Have the helper build the wheel and fetch it. Raises :class:`Failed`."""
-        python = self._worker.python_for(action.python)
         output = self._worker.directory(f"output/{action.key}")
+        chain = (canonicalize_name(action.package),)
+        result, built_first = self._with_requirements(action, sources, (folder, output), on_line, chain)
+        wheel = folder / _wheel_of(result).filename
+        try:
+            self._worker.get(f"{output}/{wheel.name}", wheel)
+        except FileNotFoundError:
+            raise Failed(f"the helper says that it built {wheel.name}, which is not there") from None
+        contents = _checked(wheel, _wheel_of(result).sha256, action)
+        checked = replace(result, checks=(CHECK, *result.checks))
+        return _Made(result=checked, wheel=contents, built_first=built_first)
+
+    def _built_requirement(
+        self, action: Action, sources: Sources, on_line: Callable[[str], None], chain: tuple[str, ...]
+    ) -> BuiltRequirement:
+        """Build a requirement; its wheel stays on the worker. Raises :class:`Failed`."""
+        folder = self._means.staging / f"requirement-{action.key}"
+        folder.mkdir(exist_ok=True)
+        output = self._worker.directory(f"requirements/{action.key}")
+        for path in (sources.sdist, *sources.patches):
+            if path not in self._sent:
+                self._sent[path] = self._worker.put(path, f"sources/{path.parent.name}/{path.name}")
+        result, built_first = self._with_requirements(action, sources, (folder, output), on_line, chain)
+        return BuiltRequirement(
+            action=action,
+            wheel=_wheel_of(result),
+            folder=output,
+            requirements=result.requirements,
+            built_first=built_first,
+        )
+
+    def _with_requirements(
+        self,
+        action: Action,
+        sources: Sources,
+        folders: tuple[Path, str],
+        on_line: Callable[[str], None],
+        chain: tuple[str, ...],
+    ) -> tuple[Result, tuple[BuiltRequirement, ...]]:
+        """Run the helper until nothing is lacking; each time that something is, build that first."""
+        there: list[BuiltRequirement] = []
+        while True:
+            result = self._helped(action, sources, folders, on_line, tuple(each.folder for each in there))
+            if not result.lacking:
+                return result, tuple(there)
+            there.append(self._requirements.provide(action, result.lacking, there, on_line, chain))
+
+    def _helped(
+        self,
+        action: Action,
+        sources: Sources,
+        folders: tuple[Path, str],
+        on_line: Callable[[str], None],
+        find_links: tuple[str, ...],
+    ) -> Result:
+        """Run the helper once. Raises :class:`Failed` where it has no result, or for no requirement's sake none."""
+        python = self._worker.python_for(action.python)
+        folder, output = folders
         site = Site(
             sdist=self._sent[sources.sdist],
             python=python,
@@ -190,9 +271,13 @@ class Visit:
             patches=tuple(self._sent[patch] for patch in sources.patches),
             installer=self._worker.installer,
             index_url=self._means.index_url,
+            find_links=find_links,
+            shared=self._shared.get(action.python.tag),
         )
         settings = config_settings(action, read_pyproject(sources.sdist) if action.wheel.abi == ABI3 else None)
-        job_path = self._worker.put(job(action, site, settings), f"jobs/{action.key}.json")
+        wanted = self._means.with_checks and not folder.name.startswith("requirement-")
+        document = job(action, site, settings, with_check=wanted)
+        job_path = self._worker.put(document, f"jobs/{folder.name}.json")
         last = ""
 
         def keep_last(line: str) -> None:
@@ -202,15 +287,9 @@ class Visit:
 
         ended = self._run(["sh", self._script, "action", python, job_path], keep_last)
         result = self._result(action, f"{output}/result.json", folder, f"exit code {ended.returncode}: {last}")
-        if result.wheel is None:
+        if result.wheel is None and not result.lacking:
             raise Failed(result.reason or "the helper names neither a wheel nor a reason")
-        wheel = folder / result.wheel.filename
-        try:
-            self._worker.get(f"{output}/{wheel.name}", wheel)
-        except FileNotFoundError:
-            raise Failed(f"the helper says that it built {wheel.name}, which is not there") from None
-        contents = _checked(wheel, result.wheel.sha256, action)
-        return _Made(result=replace(result, checks=(CHECK, *result.checks)), wheel=contents)
+        return result
 
     def _result(self, action: Action, path: str, folder: Path, ending: str) -> Result:
         local = folder / "result.json"
@@ -238,10 +317,17 @@ class _Made:
 
     result: Result
     wheel: WheelContents
+    built_first: tuple[BuiltRequirement, ...] = ()
 
 
 class _Stopped(Exception):
     """The visit is being ended, and so is this action: it has no outcome."""
+
+
+def _wheel_of(result: Result) -> BuiltFile:
+    if result.wheel is None:
+        raise Failed(result.reason or "the helper names neither a wheel nor a reason")
+    return result.wheel
 
 
 def _checked(path: Path, sha256: str, action: Action) -> WheelContents:
