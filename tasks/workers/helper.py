@@ -1348,7 +1348,8 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
             action()
         except Failed as error:
             checks[-1]["detail"] = str(error)
-            raise Failed(f"the wheel's check failed ({name}): {error}") from None
+            reason = f"the wheel's check failed ({name}): {error}"
+            raise (Lacking(reason, error.wishes) if isinstance(error, Lacking) else Failed(reason)) from None
         checks[-1]["outcome"] = "passed"
 
 
