@@ -41,7 +41,7 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
 }
 
 # Programs that `tests-system` needs, and the Debian packages that bring them.
-PROGRAMS = {"bwrap": "bubblewrap"}
+PROGRAMS = {"bwrap": "bubblewrap", "strace": "strace"}
 
 
 @nox.session

@@ -994,6 +994,7 @@ def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: 
     wanted = json.dumps([shop.host.base, wishes, job.constraints, job.find_links, job.index_url, job.wheelhouse])
     folder = os.path.join(cast("str", job.shared), hashlib.sha256(wanted.encode()).hexdigest()[:16])
     env = os.path.join(folder, "env")
+    os.makedirs(cast("str", job.shared), exist_ok=True)
     with _locked(f"{folder}.lock", "waiting for another action that makes this environment"):
         if not os.path.exists(os.path.join(folder, "made")):
             empty(folder)
@@ -1072,7 +1073,12 @@ def build_system():
 
 def backend():
     module, _, attributes = system.get("build-backend", "setuptools.build_meta:__legacy__").partition(":")
-    found = importlib.import_module(module)
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == module.partition(".")[0] and "backend-path" in system:
+            sys.exit("the backend %s is not in the sdist's backend-path" % module)
+        raise
     for attribute in filter(None, attributes.split(".")):
         found = getattr(found, attribute)
     return found
