@@ -748,9 +748,9 @@ def build_variables(shop: Workshop, epoch: int, requirements: Sequence[str]) -> 
     """Return the variables of the build: the base, flags that keep the build's path out of binaries, the job's own.
 
     The job's flags are added to the interpreter's, in whatever way the backend takes them. CMake, Meson and cargo add
-    what they find. So did setuptools; from 75 on it puts ``CFLAGS`` and ``CXXFLAGS`` in the place of the interpreter's
-    own, and ``CFLAGS`` are not for C++ any more. So it gets the interpreter's own with them, and the preprocessor's in
-    ``CPPFLAGS`` too, which every release adds for both languages.
+    what they find. So did setuptools; its newer releases put ``CFLAGS`` and ``CXXFLAGS`` in the place of the
+    interpreter's own, and ``CFLAGS`` are not for C++ any more. So it gets the interpreter's own with them, and the
+    preprocessor's in ``CPPFLAGS`` too, which every release adds for both languages.
     """
     job, scratch = shop.job, shop.scratch
     path_map = shlex.quote(f"-ffile-prefix-map={scratch.path}=.") if shop.host.maps_prefixes else ""
@@ -1006,16 +1006,23 @@ def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: 
     return env
 
 
+NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one requirement is constrained as well
+    r"Wheels are required for `([^`]+)`",
+    r"No matching distribution found for (\S+)",
+    r"Cannot install (\S+) because these package versions have conflicting dependencies",
+)
+
+
 def _not_installed(ended: Ended, wishes: Sequence[str]) -> Failed:
-    """Name the requirement that has no wheel, in uv's words and in pip's; else give the installer's own reason."""
+    """Name the requirement that has no wheel, where the installer says so; else give the installer's own reason."""
     text = " ".join(line.strip(" │╰─▶×") for line in ended.lines)
-    found = re.search(r"Wheels are required for `([^`]+)`|No matching distribution found for (\S+)", text)
+    found = next(filter(None, (re.search(pattern, text) for pattern in NO_WHEEL)), None)
     if found:
-        name = _project(found[1] or found[2])
+        name = _project(found[1])
         depended_on = re.findall(rf"(?:depends? on|requires?) ({re.escape(name)}[^\s\w.-][^\s]*)", text)
-        asked = [found[2] or name, *(wish.rstrip(",") for wish in depended_on)]
+        asked = [found[1], *(wish.rstrip(",") for wish in depended_on)]
         return Lacking(
-            f"the requirement {found[1] or found[2]} has no wheel for this interpreter and platform",
+            f"the requirement {found[1]} has no wheel for this interpreter and platform",
             [*asked, *(wish for wish in wishes if _normal(_project(wish)) == _normal(name))],
         )
     reason = re.search(r"Because .*?unsatisfiable|ERROR: (?:Cannot install .*?dependencies)", text)
