@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tasks import console, options
 from tasks.core import records
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core.moments import fixed_moment
 from tasks.core.plan import Plan
 from tasks.core.records import ActionOutcome
 from tasks.core.selection import JobData, Wish, select
@@ -122,11 +123,15 @@ class _Run:
         """Fetch what is needed, then make the visits."""
         every = [action for actions in todo.values() for action in actions]
         self._terminal.detail(f"fetching the sdists of {len(every)} actions")
-        sources, refused = fetch_sources(every, CACHE / "sdists", self._settings)
+        sources, lacking = fetch_sources(every, CACHE / "sdists", self._settings)
         outcomes = [
-            ActionOutcome(action=action, outcome="refused", reason=refused[action.key])
+            ActionOutcome(
+                action=action,
+                outcome="refused" if isinstance(lacking[action.key], Refused) else "failed",
+                reason=str(lacking[action.key]),
+            )
             for action in every
-            if action.key in refused
+            if action.key in lacking
         ]
         for place, actions in todo.items():
             before = [each for each in (*kept, *outcomes) if (each.action.instance, each.action.arch) == place]
@@ -172,8 +177,8 @@ class _Run:
                 staging=staging,
                 display=shown,
                 clock=self._clock,
-                index_url=_index_url(self._settings, os.environ),
-                requirement_sdists=RequirementSdists(url=self._plan.public_index, cache=CACHE, settings=self._settings),
+                index_url=self._plan.public_index or _index_url(self._settings, os.environ),
+                requirement_sdists=RequirementSdists(url=self._plan.sdist_index, cache=CACHE, settings=self._settings),
                 with_checks=self._with_checks,
             )
             visit = Visit(worker, means)
@@ -223,19 +228,13 @@ def _index_url(settings: PipSettings, environ: Mapping[str, str]) -> str | None:
 
 
 def _clock(environ: Mapping[str, str]) -> Clock:
-    epoch = environ.get("SOURCE_DATE_EPOCH")
-    if not epoch:
-        return lambda: datetime.now(UTC)
-    try:
-        fixed = datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from error
-    return lambda: fixed
+    fixed = fixed_moment(environ)
+    return lambda: fixed or datetime.now(UTC)
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C: children are killed, what was built is kept, and a rerun goes on."""
+    """Take SIGTERM, and a terminal that closes, for Ctrl-C: children are killed and what was built is kept."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -243,11 +242,12 @@ def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _positive(text: str) -> int:

@@ -219,7 +219,7 @@ def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
     used = {_on(matrix.targets[entry.target], machine).instance for p in matrix.packages for entry in p.entries}
     instances = {name: _flat_instance(matrix.instance(name)) for name in sorted(used & set(matrix.instances))}
     top = {"index": matrix.index, "public_index": matrix.public_index, "instances": instances, "packages": packages}
-    return {key: value for key, value in top.items() if value}
+    return {key: value for key, value in top.items() if value or key == "packages"}
 
 
 def digest(matrix: Matrix, machine: Machine | None) -> str:

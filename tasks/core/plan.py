@@ -49,13 +49,15 @@ class Plan:
 
     matrix: str
     """The matrix's digest (``tasks.core.matrix.digest``)."""
+    public_index: str | None = None
+    """Where sdists and build requirements come from, where the matrix says so; else pip's configuration counts."""
     instances: Mapping[str, Instance] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     errors: tuple[PlanError, ...] = ()
     warnings: tuple[str, ...] = ()
-    public_index: str | None = None
-    """The URL of the index that sdists come from, without user info; ``None`` where a plan does not say."""
+    sdist_index: str | None = None
+    """The URL of the public index that this plan was made with, without user info."""
 
     def visits(self) -> dict[tuple[str, str], tuple[Action, ...]]:
         """Return the actions by (instance, architecture): each group is built in one visit."""
@@ -70,6 +72,7 @@ class Plan:
             "format": FORMAT,
             "version": VERSION,
             "matrix": self.matrix,
+            "public_index": self.public_index,
             "instances": {
                 name: {"worker": instance.worker, "agent": instance.agent} for name, instance in self.instances.items()
             },
@@ -77,7 +80,7 @@ class Plan:
             "skipped": [_fields(skipped) for skipped in self.skipped],
             "errors": [_fields(error) for error in self.errors],
             "warnings": list(self.warnings),
-            "public_index": self.public_index,
+            "sdist_index": self.sdist_index,
         }
         return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
@@ -92,7 +95,9 @@ class Plan:
             found = document.get("version")
             raise BadInput(f"{file}: the plan's format has version {found}, this reads version {VERSION}; {again}")
         actions = []
-        for number, entry in enumerate(document.get("actions", ())):
+        if not isinstance(document.get("actions"), list):
+            raise BadInput(f"{file}: actions: expected a list; {again}")
+        for number, entry in enumerate(document["actions"]):
             try:
                 actions.append(Action.from_dict(entry))
             except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -100,12 +105,13 @@ class Plan:
         try:
             return cls(
                 matrix=document["matrix"],
+                public_index=document["public_index"],
                 instances={name: Instance(name=name, **found) for name, found in document["instances"].items()},
                 actions=tuple(actions),
                 skipped=tuple(Skipped(**entry) for entry in document["skipped"]),
                 errors=tuple(PlanError(**entry) for entry in document["errors"]),
                 warnings=tuple(document["warnings"]),
-                public_index=document.get("public_index"),
+                sdist_index=document["sdist_index"],
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error

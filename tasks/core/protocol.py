@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks.core.candidates import Candidate, Outcome, Result
-from tasks.core.errors import Refused
+from tasks.core.errors import Refused, ServiceFailed
 from tasks.core.index import (
     HOME_PATH,
     LIST_HTML_PATH,
@@ -121,7 +121,12 @@ class _Project:
         """Return the state as a page; where there is none, an empty one that goes on from the list's serial."""
         if state is None:
             return ProjectPage(name=self.name, serial=self.complete_serial)
-        return replace(ProjectPage.from_json(state, page_path(self.name)), name=self.name)
+        try:
+            return replace(ProjectPage.from_json(state, page_path(self.name)), name=self.name)
+        except ServiceFailed:
+            if not self.rebuild:
+                raise
+            return ProjectPage(name=self.name, serial=self.complete_serial)  # damaged: it is what is rebuilt
 
     def html(self, state: bytes) -> bytes:
         """Render the state."""

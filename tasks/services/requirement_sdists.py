@@ -44,11 +44,11 @@ class RequirementSdists:
     def fetch(self, action: Action) -> Sources:
         """Return the sdist, fetched and its digest checked, and the patches. Raises :class:`Failed`."""
         try:
-            sources, refused = fetch_sources([action], self.cache / "sdists", self.settings)
+            sources, lacking = fetch_sources([action], self.cache / "sdists", self.settings)
         except (ServiceFailed, Refused) as error:
             raise Failed(str(error)) from error
-        if action.key in refused:
-            raise Failed(refused[action.key])
+        if action.key in lacking:
+            raise Failed(str(lacking[action.key]))
         return sources[action.key]
 
     def _ask(self, name: str) -> Project:

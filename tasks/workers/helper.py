@@ -74,6 +74,10 @@ class Lacking(Failed):
         self.wishes = list(wishes)
 
 
+class Refused(Failed):
+    """The sdist is hostile, or is not the one that was meant: nothing of it was run."""
+
+
 class Stopped(BaseException):
     """A signal asked the helper to stop."""
 
@@ -231,6 +235,8 @@ def scratch_directory(job: Job) -> Iterator[Scratch]:
         try:
             yield scratch
         finally:
+            for number in STOPPING:
+                signal.signal(number, signal.SIG_IGN)  # an interruption must not leave half of it behind
             remove(scratch.path)
 
 
@@ -497,7 +503,7 @@ def verify(job: Job) -> None:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     if digest.hexdigest() != job.sha256:
-        raise Failed(
+        raise Refused(
             f"{os.path.basename(job.sdist)} has the sha256 {digest.hexdigest()}, expected {job.sha256}; fetch it again"
         )
 
@@ -522,7 +528,7 @@ def unpack(sdist: str, into: str) -> tuple[str, int]:
     ) as error:
         raise Failed(f"{name} cannot be read: {error}") from None
     except Failed as refusal:
-        raise Failed(f"{name} is refused: {refusal}") from None
+        raise Refused(f"{name} is refused: {refusal}") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
@@ -1368,7 +1374,7 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
 
 def _passes(ended: Ended) -> None:
     if ended.status:
-        raise Failed(ended.last_line)
+        raise Failed(f"{ended.last_line} (exit status {ended.status})")
 
 
 def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> None:
@@ -1473,6 +1479,7 @@ def run(job: Job) -> dict[str, Any]:
             act(job, scratch, runner, result)
         result["outcome"] = "built"
     except (Failed, Stopped) as error:
+        result["outcome"] = "refused" if isinstance(error, Refused) else "failed"
         result["reason"] = str(error)
         result["lacking"] = error.wishes if isinstance(error, Lacking) else None
     except BrokenPipeError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from tasks.core.errors import Failed
+from tasks.core.errors import Failed, Refused
 from tasks.core.requirements import DEEPEST, BuiltRequirement, Need, action_for, planned_action
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Requirements:
             on_line(f"spare-tire: {named} has no wheel here; building it from {action.sdist.filename} first")
             try:
                 made = self._build(action, self._sdists.fetch(action), on_line, (*chain, _name(action)))
-            except Failed as failure:
+            except (Failed, Refused) as failure:
                 made = Failed(f"the requirement {named} cannot be built: {failure}")
             self._made[action.key] = made
         else:
