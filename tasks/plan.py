@@ -22,6 +22,7 @@ from tasks.core.nodes import nodes
 from tasks.core.planning import Knowledge, make_plan, questions
 from tasks.matrixfile import load, to_yaml
 from tasks.services import ci
+from tasks.services.default_index import default_index
 from tasks.services.interpreters import this_machine
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores import open_store
@@ -81,7 +82,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
 
 def _look(matrix: Matrix, wanted: Sequence[Wanted], index: str, path: Path, terminal: Console) -> Knowledge:
     """Ask our index, then the public one about what is still open."""
-    with PublicIndex(matrix.public_index, CACHE / "simple") as public:
+    with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
         if _is_own(public.url, index):
             raise BadInput(
                 f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "

@@ -84,7 +84,12 @@ class Factory:
 
 @pytest.fixture
 def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Factory:
-    """A factory in an empty directory, whose installers know its index alone."""
+    """A factory in an empty directory."""
+    return factory_in(tmp_path, monkeypatch)
+
+
+def factory_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Factory:
+    """Return a factory whose installers know its index alone."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
