@@ -974,17 +974,23 @@ def make_environment(shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequ
 
 
 PRIME = """
-import importlib, sys
+import importlib, pkgutil, sys
 for name in sys.argv[1:]:
     try:
-        importlib.import_module(name)
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+            importlib.import_module(name + "." + module.name)
     except Exception:
         pass
 """
 OFTEN = (
     "setuptools.build_meta",
-    *(f"setuptools.command.{name}" for name in ["bdist_wheel", "build_ext", "build_py", "egg_info", "install_lib"]),
-    *(f"setuptools.command.{name}" for name in ["install_egg_info", "install_scripts"]),
+    "setuptools.command",
+    "setuptools.config",
+    "setuptools.config._validate_pyproject",
+    "setuptools.modified",
+    "setuptools._distutils.command",
+    "setuptools._distutils.compilers.C.unix",
     "Cython.Build",
 )
 """Modules that many builds import: compiled once for all that share an environment, which cannot write there."""
