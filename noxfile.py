@@ -41,7 +41,12 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
 }
 
 # Programs that `tests-system` needs, and the Debian packages that bring them.
-PROGRAMS = {"aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu", "bwrap": "bubblewrap", "musl-gcc": "musl-tools"}
+PROGRAMS = {
+    "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "bwrap": "bubblewrap",
+    "musl-gcc": "musl-tools",
+    "strace": "strace",
+}
 
 
 @nox.session

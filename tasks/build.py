@@ -22,6 +22,7 @@ from tasks.core.sharing import Made, Shelf
 from tasks.distdir import DistDir
 from tasks.progress import display, show_summary
 from tasks.services.pip_config import read_pip_settings
+from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
 from tasks.workers import open_worker
 from tasks.workers.visits import Means, Visit, shared
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     Clock = Callable[[], datetime]
 
-CACHE = Path(".cache", "sdists")
+CACHE = Path(".cache")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,6 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=_processors(),
         help="builds side by side (default: the processors)",
     )
+    parser.add_argument(
+        "--no-check",
+        action="store_true",
+        help="do not install and try the wheels where they are built; their records say so",
+    )
     return console.run(parser, argv, _stage)
 
 
@@ -74,7 +80,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         outcomes = _kept(dist, visits)
         if todo := _without(visits, outcomes):
             with _terminable():
-                outcomes += _Run(terminal, dist, chosen.jobs, plan.public_index).visit_all(todo, workers, outcomes)
+                outcomes += _Run(terminal, dist, chosen, plan).visit_all(todo, workers, outcomes)
         else:
             terminal.info(_nothing(plan, len(outcomes), chosen.dist))
     except OSError as error:
@@ -103,11 +109,12 @@ def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: C
 class _Run:
     """One run of the stage: the visits, one after the other."""
 
-    def __init__(self, terminal: Console, dist: DistDir, jobs: int, public_index: str | None) -> None:
+    def __init__(self, terminal: Console, dist: DistDir, chosen: argparse.Namespace, plan: Plan) -> None:
         self._terminal = terminal
         self._dist = dist
-        self._jobs = jobs
-        self._public_index = public_index
+        self._jobs: int = chosen.jobs
+        self._with_checks: bool = not chosen.no_check
+        self._plan = plan
         self._clock = _clock(os.environ)
         self._settings = read_pip_settings()
         self._shelf = Shelf()
@@ -121,7 +128,7 @@ class _Run:
                 self._shelf.put(Made(action=each.action, filename=each.wheel, sha256=each.sha256))
         every = [action for actions in todo.values() for action in actions]
         self._terminal.detail(f"fetching the sdists of {len(every)} actions")
-        sources, lacking = fetch_sources(every, CACHE, self._settings)
+        sources, lacking = fetch_sources(every, CACHE / "sdists", self._settings)
         outcomes = [
             ActionOutcome(
                 action=action,
@@ -176,8 +183,10 @@ class _Run:
                 staging=staging,
                 display=shown,
                 clock=self._clock,
-                index_url=self._public_index or _index_url(self._settings, os.environ),
+                index_url=self._plan.public_index or _index_url(self._settings, os.environ),
                 shelf=self._shelf,
+                requirement_sdists=RequirementSdists(url=self._plan.sdist_index, cache=CACHE, settings=self._settings),
+                with_checks=self._with_checks,
             )
             visit = Visit(worker, means)
             self._terminal.detail(f"preparing {place[0]}")

@@ -27,6 +27,7 @@ from tasks.core.retiring import retired
 from tasks.core.upstream import Upstream
 from tasks.matrixcache import load
 from tasks.services import ci
+from tasks.services.default_index import default_index
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores import open_store
 from tasks.stores.shelves import read_shelves
@@ -76,7 +77,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         return _expand(matrix, machine, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
     wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
-    with PublicIndex(matrix.public_index, CACHE / "simple") as public:
+    with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
         if _is_own(public.url, index):
             raise BadInput(
                 f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
@@ -92,7 +93,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
         projects = _ask(public, settled.questions, terminal)
-    known = Knowledge(ours=ours, projects=projects, newer_than=_newer_than(matrix))
+    known = Knowledge(ours=ours, projects=projects, newer_than=_newer_than(matrix), sdist_index=public.url)
     plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
     if chosen.explain:
         _explain(plan, chosen)

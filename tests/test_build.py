@@ -308,5 +308,5 @@ def test_jobs_is_a_number_from_one_up(jobs: str, capsys: pytest.CaptureFixture[s
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
-    for option in ("INSTANCE", "--plan FILE", "--dist DIR", "--jobs N", "--json", "--quiet", "--verbose"):
+    for option in ("INSTANCE", "--plan FILE", "--dist DIR", "--jobs N", "--no-check", "--json", "--quiet", "--verbose"):
         assert option in said

@@ -161,6 +161,34 @@ def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Pa
     }
 
 
+def test_a_killed_controller_takes_its_builds_along_and_a_rerun_goes_on(tmp_path: Path) -> None:
+    silent = "print('waiting', flush=True)\nwhile time.time() < float(os.environ['UNTIL']): time.sleep(0.1)"
+    first = action(make_sdist(tmp_path / "sdists", "spam"))
+    until = Rules(env={"UNTIL": str(time.time() + 25)})
+    slow = action(make_sdist(tmp_path / "sdists", "slow", before=silent), rules=until)
+    write_plan(tmp_path / "build/plan.json", first, slow)
+    running = build(tmp_path, "--verbose", "--jobs=2")
+    assert running.stderr is not None
+    needed = {f"{wheel_name('slow')}: waiting", f"built {wheel_name('spam')}"}
+    for line in running.stderr:
+        needed -= {each for each in needed if line.startswith(each)}
+        if not needed:
+            break
+
+    running.kill()
+    running.communicate(timeout=10)
+
+    assert not processes_below(tmp_path, seconds=5)
+    assert [path.name for path in (tmp_path / "tmp").glob("spare-tire-*/*") if not path.name.startswith("visit-")] == []
+    again = build(tmp_path, "--json")
+    out, err = again.communicate(timeout=60)
+    assert {each["package"]: each["outcome"] for each in json.loads(out)["actions"]} == {
+        "slow": "built",
+        "spam": "kept",
+    }, err
+    assert not list((tmp_path / "tmp").glob("spare-tire-*/*"))
+
+
 def test_a_full_disk_is_said_and_a_rerun_goes_on(tmp_path: Path) -> None:
     mounted = 'mount -t tmpfs -o size=4k none "$0" && printf %4096s >"$0/ballast" && exec "$@"'
     unshare = ["unshare", "--map-root-user", "--mount", "sh", "-c", mounted, str(tmp_path / "dist")]
@@ -179,9 +207,9 @@ def test_a_full_disk_is_said_and_a_rerun_goes_on(tmp_path: Path) -> None:
     assert list(wheels(tmp_path)) == [wheel_name("spam")]
 
 
-def processes_below(folder: Path) -> list[str]:
+def processes_below(folder: Path, seconds: float = 1) -> list[str]:
     """Return the command lines of processes that work in a folder or name it, once they had a second to go."""
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + seconds
     while (found := list(_working_in(folder))) and time.monotonic() < deadline:
         time.sleep(0.05)
     return found

@@ -37,6 +37,10 @@ class Site:
     """The program uv; ``None`` for the interpreter's own pip."""
     index_url: str | None = field(default=None, repr=False)
     """Where build requirements come from, with user info; ``None`` for the installer's configuration."""
+    find_links: tuple[str, ...] = ()
+    """Directories with wheels of build requirements that were built there first."""
+    shared: str | None = None
+    """A directory for environments that actions of the visit share; ``None`` where each makes its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +71,14 @@ class Result:
     """Seconds by step."""
     checks: tuple[Mapping[str, Any], ...] = ()
     network: bool = False
+    lacking: tuple[str, ...] = ()
+    """What is asked of a build requirement that has no wheel there, its name first; the reason that it failed."""
 
 
-def job(action: Action, site: Site, config_settings: Mapping[str, tuple[str, ...]]) -> bytes:
-    """Return the bytes of a ``spare-tire/job``."""
+def job(
+    action: Action, site: Site, config_settings: Mapping[str, tuple[str, ...]], *, with_check: bool = True
+) -> bytes:
+    """Return the bytes of a ``spare-tire/job``; ``with_check`` has the wheel installed and tried where it is built."""
     number, letters = action.wheel.build or ("", "")
     rules = action.rules
     document = {
@@ -94,7 +102,9 @@ def job(action: Action, site: Site, config_settings: Mapping[str, tuple[str, ...
         "installer": site.installer,
         "index_url": site.index_url,
         "path": site.path,
-        "check": {"import": list(action.check.imports) or None, "run": action.check.run},
+        "find_links": list(site.find_links),
+        "shared": site.shared,
+        "check": {"import": list(action.check.imports) or None, "run": action.check.run} if with_check else None,
     }
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 
@@ -121,6 +131,7 @@ def read_result(data: bytes, key: str) -> Result:
             times={str(name): round(float(value), 3) for name, value in document["times"].items()},
             checks=tuple(dict(check) for check in document["checks"]),
             network=bool(document["network"]),
+            lacking=tuple(map(str, document["lacking"] or ())),
         )
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it lacks or mistakes {error}") from error

@@ -72,6 +72,8 @@ class Plan:
     skipped: tuple[Skipped, ...] = ()
     errors: tuple[PlanError, ...] = ()
     warnings: tuple[str, ...] = ()
+    sdist_index: str | None = None
+    """The URL of the public index that this plan was made with, without user info."""
 
     def visits(self) -> dict[tuple[str, str], tuple[Action, ...]]:
         """Return the actions by (instance, architecture): each group is built in one visit."""
@@ -94,6 +96,7 @@ class Plan:
             ),
             "matrix": _encode(self.matrix),
             "public_index": _encode(self.public_index),
+            "sdist_index": _encode(self.sdist_index),
             "skipped": _lines(map(_line_of(Skipped), self.skipped)),
             "version": _encode(VERSION),
             "warnings": _lines(map(_encode, self.warnings)),
@@ -127,6 +130,7 @@ class Plan:
                 skipped=tuple(Skipped(**entry) for entry in document["skipped"]),
                 errors=tuple(PlanError(**entry) for entry in document["errors"]),
                 warnings=tuple(document["warnings"]),
+                sdist_index=document["sdist_index"],
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error

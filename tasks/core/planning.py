@@ -40,6 +40,8 @@ class Knowledge:
     """The public index, by project; text says why there is no answer."""
     newer_than: datetime | None = None
     """Releases uploaded after this are too young for ``latest``: the cooldown's end, with time zone."""
+    sdist_index: str | None = None
+    """The URL of the public index, without user info."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,7 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
         skipped=tuple(sorted(skipped, key=_order)),
         errors=tuple(sorted(errors, key=_order)),
         warnings=tuple(sorted(settled.warnings | decide.warnings)),
+        sdist_index=known.sdist_index,
     )
 
 

@@ -16,12 +16,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import without_credentials
+from tasks.core.requirements import with_nested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tasks.core.actions import Action
     from tasks.core.jobs import Result
+    from tasks.core.requirements import BuiltRequirement
     from tasks.core.wheels import WheelContents
 
 FORMAT, VERSION = "spare-tire/record", 1
@@ -42,6 +44,8 @@ class Origin:
     """The digest of the log as it is kept, compressed."""
     started: datetime
     finished: datetime
+    built_first: tuple[BuiltRequirement, ...] = ()
+    """The build requirements that had no wheel there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,11 @@ def record(action: Action, wheel: WheelContents, result: Result, origin: Origin)
                 "buildType": BUILD_TYPE,
                 "externalParameters": _asked_for(action),
                 "internalParameters": _found_on_worker(action, result),
-                "resolvedDependencies": [*_sources(action), *map(_requirement, result.requirements)],
+                "resolvedDependencies": [
+                    *_sources(action),
+                    *map(_requirement, result.requirements),
+                    *map(_built_first, with_nested(origin.built_first)),
+                ],
             },
             "runDetails": {
                 "builder": {
@@ -189,6 +197,23 @@ def _requirement(pinned: str) -> dict[str, str]:
     versions = sorted(specifier.version for specifier in requirement.specifier)
     version = f"@{quote(versions[0], safe='')}" if versions else ""
     return {"name": pinned, "uri": f"pkg:pypi/{canonicalize_name(requirement.name)}{version}"}
+
+
+def _built_first(built: BuiltRequirement) -> dict[str, Any]:
+    """Return the sdist of a build requirement that was built on the worker, and what came of it."""
+    sdist = built.action.sdist
+    return {
+        "name": sdist.filename,
+        "uri": sdist.url,
+        "digest": {"sha256": sdist.sha256},
+        "annotations": {
+            "builtFirst": built.pinned,
+            "recipeKey": built.action.key,
+            "wheel": built.wheel.filename,
+            "wheelSha256": built.wheel.sha256,
+            "requirements": list(built.requirements),
+        },
+    }
 
 
 def _byproducts(wheel: WheelContents, result: Result, origin: Origin) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Asks the public index what it serves: one request per project, concurrent, revalidated from a cache on disk.
 
 Every answer is revalidated (304, or an equal digest where the server has no validators), whatever ``Cache-Control``
-allows: a plan must not be ten minutes old. The default index is the constant of pypi-simple.
+allows: a plan must not be ten minutes old.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -24,7 +23,8 @@ from tasks.services.pip_config import PipSettings, read_pip_settings
 from tasks.threads import side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from packaging.utils import NormalizedName
 
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 THREADS = 8
 """Requests at the same time, all to one server."""
-
-
-_DEFAULT = "PYPI_SIMPLE_ENDPOINT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +60,7 @@ class _Page:
 class PublicIndex:
     """An index of the Simple API, at an ``http(s):`` or ``file:`` URL.
 
-    ``declared`` is the URL that the matrix gives; without it pip's configuration counts, then the library's default.
+    ``declared`` is the URL that the matrix gives; without it pip's configuration counts, then ``default`` is asked.
     The URL may hold user info, which is sent and never shown. Raises :class:`BadInput` for what is no such URL.
     """
 
@@ -74,10 +71,11 @@ class PublicIndex:
         *,
         settings: PipSettings | None = None,
         patience: Patience | None = None,
+        default: Callable[[], str] | None = None,
     ) -> None:
         self._settings = settings or read_pip_settings()
         self._patience = patience
-        full, self.named_by = _choose(declared, self._settings)
+        full, self.named_by = _choose(declared, self._settings, default)
         _check_address(full, self.named_by)
         self._full = full if full.endswith("/") else full + "/"
         self.url = without_credentials(self._full)
@@ -189,28 +187,15 @@ def _check_address(url: str, named_by: str) -> None:
         raise BadInput(f"{named_by} is {without_credentials(url)}, expected an http, https or file URL")
 
 
-def default_index() -> str:
-    """Return the index that pypi-simple takes by default, without importing it, which would take 0.25 s."""
-    import ast  # noqa: PLC0415 - 5 ms, and mostly the matrix or pip names the index
-    import importlib.util  # noqa: PLC0415
-
-    spec = importlib.util.find_spec("pypi_simple")
-    if spec is not None and spec.origin is not None:
-        for node in ast.parse(Path(spec.origin).read_bytes()).body:
-            if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == _DEFAULT and node.value is not None:
-                return str(ast.literal_eval(node.value))
-    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - heavy, and seldom needed
-
-    return PYPI_SIMPLE_ENDPOINT
-
-
-def _choose(declared: str | None, settings: PipSettings) -> tuple[str, str]:
+def _choose(declared: str | None, settings: PipSettings, default: Callable[[], str] | None) -> tuple[str, str]:
     """Return the URL of the index and what names it, for messages."""
     if declared:
         return declared, "public_index in the matrix"
     if settings.index_url:
         return settings.index_url, f"index-url in {settings.index_url_from}"
-    return default_index(), "the default of pypi-simple"
+    if default is None:
+        raise BadInput("no public index is configured; set public_index in the matrix, or index-url for pip")
+    return default(), "the default of pypi-simple"
 
 
 def _receive(reply: Reply) -> _Page:

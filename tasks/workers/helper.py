@@ -66,6 +66,14 @@ class Failed(Exception):
     """The action failed; the message is the reason, a sentence that a packager understands."""
 
 
+class Lacking(Failed):
+    """A build requirement has no wheel for this interpreter and platform; ``wishes`` are all that is asked of it."""
+
+    def __init__(self, reason: str, wishes: Sequence[str]) -> None:
+        super().__init__(reason)
+        self.wishes = list(wishes)
+
+
 class Refused(Failed):
     """The sdist is hostile, or is not the one that was meant: nothing of it was run."""
 
@@ -87,6 +95,10 @@ def _is_path(value: object) -> bool:
 
 def _is_list(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_paths(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_path, value))
 
 
 def _is_requirements(value: object) -> bool:
@@ -122,7 +134,11 @@ def _field(expected: str, rule: Callable[[object], bool], **default: Any) -> Any
 
 @dataclass(frozen=True)
 class Job:
-    """One action: what to build, with what, and where. Each attribute is the job's field of that name."""
+    """One action: what to build, with what, and where. Each attribute is the job's field of that name.
+
+    ``find_links`` are directories whose wheels are installed beside the index's, ``shared`` is where actions of one
+    visit keep environments for each other, and ``check`` is null where nobody wants the wheel installed and tried.
+    """
 
     key: str = _field("64 hex digits", _matches("[0-9a-f]{64}"))
     package: Mapping[str, str] = _field(
@@ -142,18 +158,20 @@ class Job:
     config_settings: Mapping[str, Any] = _field(
         "an object of strings and lists of strings", _is_settings, default_factory=dict
     )
-    patches: Sequence[str] = _field(
-        "a list of absolute paths", lambda v: isinstance(v, list) and all(map(_is_path, v)), default=()
-    )
+    patches: Sequence[str] = _field("a list of absolute paths", _is_paths, default=())
     timeout: float = _field(
         "a number of seconds", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and v > 0, default=3600
     )
     network: bool = _field("true or false", lambda v: isinstance(v, bool), default=False)
     installer: str | None = _field("the absolute path of uv, or null for pip", _nullable(_is_path), default=None)
     wheelhouse: str | None = _field("an absolute path, or null", _nullable(_is_path), default=None)
+    find_links: Sequence[str] = _field("a list of absolute paths", _is_paths, default=())
+    shared: str | None = _field("an absolute path, or null", _nullable(_is_path), default=None)
     index_url: str | None = _field("a URL, or null", _nullable(_is_text), default=None)
     sandbox: str = _field("auto, never or require", _matches("auto|never|require"), default="auto")
-    check: Mapping[str, Any] = _field("an object with import and run", _is_check, default_factory=dict)
+    check: Mapping[str, Any] | None = _field(
+        "an object with import and run, or null", _nullable(_is_check), default_factory=dict
+    )
 
 
 def read_job(path: str) -> Job:
@@ -211,7 +229,7 @@ def scratch_directory(job: Job) -> Iterator[Scratch]:
     """Hold the action's scratch directory, empty at the start and gone at the end; a second process waits for it."""
     os.makedirs(job.root, exist_ok=True)
     scratch = Scratch.at(os.path.join(os.path.realpath(job.root), job.key[:16]))
-    with _locked(scratch.path + ".lock"):
+    with _locked(scratch.path + ".lock", "waiting for another build of this recipe"):
         remove(scratch.path)
         os.mkdir(scratch.path, 0o700)
         try:
@@ -223,15 +241,16 @@ def scratch_directory(job: Job) -> Iterator[Scratch]:
 
 
 @contextlib.contextmanager
-def _locked(path: str) -> Iterator[None]:
+def _locked(path: str, waiting: str) -> Iterator[None]:
     """Hold a lock that dies with this process. The file goes with the lock, so a waiter may wake up on a file gone."""
     while True:
         with open(path, "a", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say("waiting for another build of this recipe")
-                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _got(file):
+                say(waiting)
+                while not _got(file):
+                    if nobody_listens():
+                        raise BrokenPipeError
+                    time.sleep(0.1)
             if not _still_there(file.fileno(), path):
                 continue
             try:
@@ -239,6 +258,14 @@ def _locked(path: str) -> Iterator[None]:
             finally:
                 os.unlink(path)
             return
+
+
+def _got(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _still_there(handle: int, path: str) -> bool:
@@ -274,6 +301,13 @@ def remove(path: str) -> None:
 def say(message: str) -> None:
     """Print a line of the helper's own, at once."""
     print(f"spare-tire: {message}", flush=True)
+
+
+def nobody_listens() -> bool:
+    """Whether standard output is a pipe that nobody reads any more: who wanted this wheel has gone, or was killed."""
+    waiting = select.poll()
+    waiting.register(sys.stdout.fileno(), 0)
+    return bool(waiting.poll(0))  # nothing but POLLERR and POLLHUP can come of 0
 
 
 # --- processes --------------------------------------------------------------------------------------------------------
@@ -367,6 +401,8 @@ class Runner:
             if left <= 0:
                 raise self._time_is_up()
             ready = select.select([handle], [], [], min(left, 0.2))[0]
+            if not ready and nobody_listens():
+                raise BrokenPipeError
             chunk = os.read(handle, 1 << 16) if ready else b""
             over = not chunk and (bool(ready) or ended)
             *lines, pending = (pending + chunk).split(b"\n")
@@ -614,6 +650,7 @@ print(json.dumps({
     "prefixes": sorted({sys.base_prefix, sys.base_exec_prefix}),
     "headers": [sysconfig.get_path("include"), sysconfig.get_config_var("INCLUDEPY")],
     "cc": sysconfig.get_config_var("CC") or "",
+    "flags": sysconfig.get_config_var("CFLAGS") or "",
 }))
 """
 
@@ -633,6 +670,8 @@ class Host:
     compiler_version: str | None
     looked_for: Sequence[str]
     maps_prefixes: bool
+    flags: str
+    """The compiler flags that the interpreter was built with."""
 
     def shortcomings(self) -> str:
         """Say what a native build would miss; empty where nothing."""
@@ -652,21 +691,15 @@ def look_around(job: Job, runner: Runner, cwd: str) -> Host:
     if not os.path.exists(job.python):
         raise Failed(f"the interpreter {job.python} is not there; install it on the worker")
     variables = {"PATH": job.env.get("PATH", job.path), "LC_ALL": "C.UTF-8"}
-    ended = runner.run([job.python, "-I", "-c", PROBE], cwd, variables, show=False)
-    try:
-        found = json.loads(ended.last_line) if ended.status == 0 else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise Failed(f"the interpreter {job.python} does not start: {ended.last_line}")
+    found = _probe(job, runner, cwd, variables)
     wanted = [job.env["CC"]] if job.env.get("CC") else [*filter(None, [found["cc"]]), "cc", "gcc", "clang"]
     words = [shlex.split(command) for command in wanted]
     compiler = next((word for word in words if shutil.which(word[0], path=variables["PATH"])), [])
     version, maps = None, False
     if compiler:
-        version = runner.run([*compiler, "--version"], cwd, variables, show=False).lines[:1]
-        trial = [*compiler, "-ffile-prefix-map=/a=.", "-E", "-x", "c", os.devnull]
-        maps = runner.run(trial, cwd, variables, show=False).status == 0
+        asked = runner.run([*compiler, "-ffile-prefix-map=/a=.", "--version"], cwd, variables, show=False)
+        maps = asked.status == 0
+        version = (asked if maps else runner.run([*compiler, "--version"], cwd, variables, show=False)).lines[:1]
     interpreter = {name: found[name] for name in ("implementation", "version", "platform")}
     return Host(
         {**interpreter, "executable": job.python},
@@ -677,7 +710,24 @@ def look_around(job: Job, runner: Runner, cwd: str) -> Host:
         version[0] if version else None,
         list(dict.fromkeys(word[0] for word in words)),
         maps,
+        found["flags"],
     )
+
+
+def _probe(job: Job, runner: Runner, cwd: str, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Ask the interpreter about itself; mostly it is the one that runs this, which then needs no process for it."""
+    if os.path.abspath(job.python) == os.path.abspath(sys.executable):
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            exec(PROBE, {})  # noqa: S102 - the constant above
+        return cast("dict[str, Any]", json.loads(told.getvalue()))
+    ended = runner.run([job.python, "-I", "-c", PROBE], cwd, variables, show=False)
+    try:
+        found = json.loads(ended.last_line) if ended.status == 0 else None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Failed(f"the interpreter {job.python} does not start: {ended.last_line}")
+    return found
 
 
 def base_variables(scratch: Scratch, path: str, env: str) -> dict[str, str]:
@@ -703,20 +753,39 @@ def _rustup_home() -> str | None:
 def build_variables(shop: Workshop, epoch: int, requirements: Sequence[str]) -> dict[str, str]:
     """Return the variables of the build: the base, flags that keep the build's path out of binaries, the job's own.
 
-    ``CFLAGS`` that nobody asked for would cost optimisation with setuptools, which puts them in the place of the
-    interpreter's own; it adds ``CPPFLAGS`` to them. CMake knows ``CFLAGS`` alone, and adds them.
+    The job's flags are added to the interpreter's, in whatever way the backend takes them. CMake, Meson and cargo add
+    what they find. So did setuptools; its newer releases put ``CFLAGS`` and ``CXXFLAGS`` in the place of the
+    interpreter's own, and ``CFLAGS`` are not for C++ any more. So it gets the interpreter's own with them, and the
+    preprocessor's in ``CPPFLAGS`` too, which every release adds for both languages.
     """
     job, scratch = shop.job, shop.scratch
-    flags: dict[str, str] = {}
-    if re.fullmatch(r"[\w@%+=:,./-]+", scratch.path):  # compilers' flags are split at blanks
-        flags["RUSTFLAGS"] = f"--remap-path-prefix={scratch.path}=."
-        if shop.host.maps_prefixes:
-            flags["CPPFLAGS"] = f"-ffile-prefix-map={scratch.path}=."
-            if not any(item.startswith("setuptools==") for item in requirements):
-                flags["CFLAGS"] = flags["CXXFLAGS"] = flags["CPPFLAGS"]
+    path_map = shlex.quote(f"-ffile-prefix-map={scratch.path}=.") if shop.host.maps_prefixes else ""
+    flags = {"CPPFLAGS": path_map, "CFLAGS": path_map, "CXXFLAGS": path_map}
+    if any(item.startswith("setuptools==") for item in requirements):
+        flags["CPPFLAGS"] = " ".join([path_map, *_preprocessing(job.env.get("CFLAGS", ""))])
+        flags.update({name: shop.host.flags if job.env.get(name) else "" for name in ("CFLAGS", "CXXFLAGS")})
+    remap = f"--remap-path-prefix={scratch.path}=."
+    if not re.search(r"\s", scratch.path):
+        flags["RUSTFLAGS"] = remap
+    elif "CARGO_ENCODED_RUSTFLAGS" not in job.env:  # RUSTFLAGS are split at blanks, whatever quotes are there
+        flags["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join([remap, *job.env.get("RUSTFLAGS", "").split()])
     joined = {name: f"{flag} {job.env.get(name, '')}".strip() for name, flag in flags.items()}
     base = base_variables(scratch, job.env.get("PATH", job.path), scratch.env)
-    return {**base, "SOURCE_DATE_EPOCH": str(epoch), **job.env, **joined, "PATH": base["PATH"]}
+    made = {**base, "SOURCE_DATE_EPOCH": str(epoch), **job.env, **joined, "PATH": base["PATH"]}
+    return {name: value for name, value in made.items() if value or name in job.env}
+
+
+def _preprocessing(flags: str) -> Iterator[str]:
+    """Yield those flags that say what is included and defined, each quoted if it needs it."""
+    try:
+        words = iter(shlex.split(flags))
+    except ValueError:  # a quote that is not closed: the compiler's to complain about
+        return
+    for word in words:
+        if word in {"-I", "-D", "-U", "-isystem", "-include"}:
+            yield f"{word} {shlex.quote(next(words, ''))}"
+        elif word.startswith(("-I", "-D", "-U", "-isystem")):
+            yield shlex.quote(word)
 
 
 # --- the sandbox ------------------------------------------------------------------------------------------------------
@@ -731,8 +800,11 @@ class Sandbox:
     readable: Sequence[str] = ()
     network: bool = False
 
-    def wrap(self, argv: Sequence[str], cwd: str, writable: Sequence[str]) -> list[str]:
-        """Return the command line that runs ``argv`` in the sandbox, or ``argv`` itself where there is none."""
+    def wrap(self, argv: Sequence[str], cwd: str, writable: Sequence[str], mount: Sequence[str] = ()) -> list[str]:
+        """Return the command line that runs ``argv`` in the sandbox, or ``argv`` itself where there is none.
+
+        ``mount`` is bubblewrap's option for one more place, what is there, and where the build sees it.
+        """
         if self.program is None:
             return list(argv)
         made = [self.program, "--unshare-all", "--die-with-parent", "--hostname", "localhost", "--cap-drop", "ALL"]
@@ -745,6 +817,7 @@ class Sandbox:
                 made += ["--ro-bind", path, path]
         for path in writable:
             made += ["--bind", path, path]
+        made += mount
         return [*made, "--chdir", cwd, "--", *argv]
 
 
@@ -805,10 +878,16 @@ class Workshop:
         return self.runner.run(argv, self.scratch.path, installer_variables(self.job), show=show)
 
     def run(
-        self, argv: Sequence[str], cwd: str, variables: Mapping[str, str], *writable: str, stdin: str = ""
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        variables: Mapping[str, str],
+        *writable: str,
+        stdin: str = "",
+        mount: Sequence[str] = (),
     ) -> Ended:
         """Run code of a package, or on its files: in the sandbox, with these variables alone."""
-        argv = self.sandbox.wrap(argv, cwd, writable)
+        argv = self.sandbox.wrap(argv, cwd, writable, mount)
         return self.runner.run(argv, cwd, variables, stdin=stdin or os.devnull)
 
 
@@ -821,11 +900,12 @@ class Uv:
     def __init__(self, uv: str, shop: Workshop) -> None:
         self.uv, self.python, wheelhouse = uv, shop.host.base, shop.job.wheelhouse
         self.flags = ["--no-index", "--no-config", "--offline", "--find-links", wheelhouse] if wheelhouse else []
+        self.flags += [flag for path in shop.job.find_links for flag in ("--find-links", path)]
         self.version = shop.install([self.uv, "--version"], show=False).last_line
 
     def create(self, env: str) -> list[str]:
         """Return the command that makes an empty environment."""
-        return [self.uv, "venv", "--quiet", "--no-project", "--python", self.python, env]
+        return [self.uv, "venv", "--quiet", "--no-project", "--relocatable", "--python", self.python, env]
 
     def install(self, env: str) -> list[str]:
         """Return the command that installs, without its requirements."""
@@ -842,6 +922,7 @@ class Pip:
     def __init__(self, shop: Workshop) -> None:
         self.python, wheelhouse, scratch = shop.host.base, shop.job.wheelhouse, shop.scratch
         self.flags = ["--no-index", "--isolated", "--find-links", wheelhouse] if wheelhouse else []
+        self.flags += [flag for path in shop.job.find_links for flag in ("--find-links", path)]
         made = shop.install([self.python, "-m", "venv", scratch.pip])
         found = [item for item in installed(scratch.pip) if item.startswith("pip==")]
         if made.status or not found:
@@ -889,17 +970,72 @@ def make_environment(shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequ
     argv = [*installer.install(env), "--only-binary", ":all:", *options, "--", *wanted]
     ended = shop.install(argv)
     if ended.status:
-        raise _not_installed(ended)
+        raise _not_installed(ended, [*wanted, *shop.job.constraints])
 
 
-def _not_installed(ended: Ended) -> Failed:
-    """Name the requirement that has no wheel, in uv's words and in pip's; else give the installer's own reason."""
+PRIME = """
+import importlib, pkgutil, sys
+for name in sys.argv[1:]:
+    try:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(getattr(package, "__path__", ())):
+            importlib.import_module(name + "." + module.name)
+    except Exception:
+        pass
+"""
+OFTEN = (
+    "setuptools.build_meta",
+    "setuptools.command",
+    "setuptools.config",
+    "setuptools.config._validate_pyproject",
+    "setuptools.modified",
+    "setuptools._distutils.command",
+    "setuptools._distutils.compilers.C.unix",
+    "Cython.Build",
+)
+"""Modules that many builds import: compiled once for all that share an environment, which cannot write there."""
+
+
+def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: str) -> str:
+    """Return an environment with ``wishes`` that actions of this visit share; made by the first that wants it.
+
+    Only for builds that cannot write to it, that is in the sandbox, and with uv, whose relocatable scripts start
+    wherever the environment is mounted.
+    """
+    job, scratch = shop.job, shop.scratch
+    wanted = json.dumps([shop.host.base, wishes, job.constraints, job.find_links, job.index_url, job.wheelhouse])
+    folder = os.path.join(cast("str", job.shared), hashlib.sha256(wanted.encode()).hexdigest()[:16])
+    env = os.path.join(folder, "env")
+    os.makedirs(cast("str", job.shared), exist_ok=True)
+    with _locked(f"{folder}.lock", "waiting for another action that makes this environment"):
+        if not os.path.exists(os.path.join(folder, "made")):
+            empty(folder)
+            make_environment(shop, uv, env, wishes, *options)
+            variables = base_variables(scratch, job.path, scratch.env)
+            argv = [os.path.join(scratch.env, "bin", "python"), "-I", "-c", PRIME, *OFTEN]
+            shop.run(argv, scratch.home, variables, scratch.home, scratch.tmp, mount=("--bind", env, scratch.env))
+            open(os.path.join(folder, "made"), "wb").close()
+    return env
+
+
+NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one requirement is constrained as well
+    r"Wheels are required for `([^`]+)`",
+    r"No matching distribution found for (\S+)",
+    r"Cannot install (\S+) because these package versions have conflicting dependencies",
+)
+
+
+def _not_installed(ended: Ended, wishes: Sequence[str]) -> Failed:
+    """Name the requirement that has no wheel, where the installer says so; else give the installer's own reason."""
     text = " ".join(line.strip(" │╰─▶×") for line in ended.lines)
-    name = re.search(r"Wheels are required for `([^`]+)`|No matching distribution found for (\S+)", text)
-    if name:
-        return Failed(
-            f"the requirement {name[1] or name[2]} has no wheel for this interpreter and platform; "
-            "build that first, or constrain it to a release that has one"
+    found = next(filter(None, (re.search(pattern, text) for pattern in NO_WHEEL)), None)
+    if found:
+        name = _project(found[1])
+        depended_on = re.findall(rf"(?:depends? on|requires?) ({re.escape(name)}[^\s\w.-][^\s]*)", text)
+        asked = [found[1], *(wish.rstrip(",") for wish in depended_on)]
+        return Lacking(
+            f"the requirement {found[1]} has no wheel for this interpreter and platform",
+            [*asked, *(wish for wish in wishes if _normal(_project(wish)) == _normal(name))],
         )
     reason = re.search(r"Because .*?unsatisfiable|ERROR: (?:Cannot install .*?dependencies)", text)
     return (
@@ -907,6 +1043,14 @@ def _not_installed(ended: Ended) -> Failed:
         if reason
         else ended.failure("the requirements cannot be installed")
     )
+
+
+def _project(wish: str) -> str:
+    return re.split(r"[^\w.-]", wish, maxsplit=1)[0]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def site_packages(env: str) -> list[str]:
@@ -924,44 +1068,87 @@ def installed(env: str) -> list[str]:
 # --- the build --------------------------------------------------------------------------------------------------------
 
 DRIVER = """
-import json, subprocess, sys
-import build
+import sys
+del sys.path[0]  # the sdist's own directory: its files are not to be taken for modules
+import importlib, json, os
 
-def unmet(wishes):
-    return sorted({chain for wish in wishes for chain in build.check_dependency(wish)})
+wheels, settings, met, answer = json.loads(sys.argv[1])
 
-def run(source, out, settings):
-    builder = build.ProjectBuilder(source, sys.executable)
-    wishes = set(builder.build_system_requires)
-    if not unmet(wishes):
-        wishes |= set(builder.get_requires_for_build("wheel", settings))
-    missing = unmet(wishes)
-    if missing:
-        return {"requires": sorted(wishes), "missing": " -> ".join(missing[0])}
-    builder.build("wheel", out, settings)
-    return {}
+def build_system():
+    if not os.path.exists("pyproject.toml"):
+        return {"requires": []}
+    try:
+        import tomllib
+    except ImportError:
+        import tomli as tomllib
+    with open("pyproject.toml", "rb") as file:
+        try:
+            table = tomllib.load(file).get("build-system", {"requires": ["setuptools >= 40.8.0"]})
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            sys.exit("pyproject.toml cannot be read: %s" % error)
+    if not isinstance(table, dict) or not isinstance(table.get("requires"), list):
+        sys.exit("pyproject.toml: build-system.requires is missing, expected a list")
+    return table
 
-try:
-    answer = run(*json.loads(sys.argv[1]))
-except build.BuildBackendException as error:
-    cause = error.exception
-    if not isinstance(cause, subprocess.CalledProcessError):
-        print(error)
-    elif cause.returncode < 0:
-        print("the backend was killed by signal %d" % -cause.returncode)
-    sys.exit(1)
-except (build.BuildException, build.FailedProcessError) as error:
-    print(error)
-    sys.exit(1)
-with open(sys.argv[2], "w") as file:
-    json.dump(answer, file)
+def backend():
+    module, _, attributes = system.get("build-backend", "setuptools.build_meta:__legacy__").partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name == module.partition(".")[0] and "backend-path" in system:
+            sys.exit("the backend %s is not in the sdist's backend-path" % module)
+        raise
+    for attribute in filter(None, attributes.split(".")):
+        found = getattr(found, attribute)
+    return found
+
+def call(hook, *arguments):
+    child = os.fork()  # PEP 517: a fresh process for each hook; but what all hooks import is there already
+    if child == 0:
+        function = getattr(backend(), hook, None)
+        if function is None and hook == "build_wheel":
+            sys.exit("the backend has no hook build_wheel")
+        returned = function(*arguments) if function else []
+        with open(answer, "w") as file:
+            json.dump(returned, file)
+        sys.exit()
+    status = os.waitpid(child, 0)[1]
+    if os.WIFSIGNALED(status):
+        print("the backend was killed by signal %d" % os.WTERMSIG(status))
+    if status:
+        sys.exit(1)
+    with open(answer) as file:
+        return json.load(file)
+
+def missing(wishes):
+    return [wish for wish in wishes if wish not in met and wish.lower().replace("_", "-") not in met]
+
+def drive():
+    new = missing(system["requires"])
+    if not new:
+        sys.argv[1:] = []
+        tree = os.getcwd()
+        paths = [os.path.realpath(path) for path in system.get("backend-path", [])]
+        if not all((path + os.sep).startswith(os.path.realpath(tree) + os.sep) for path in paths):
+            sys.exit("pyproject.toml: backend-path leaves the sdist")
+        sys.path[:0] = paths
+        if not paths:
+            backend()
+        new = missing(call("get_requires_for_build_wheel", settings))
+    if not new:
+        call("build_wheel", wheels, settings, None)
+    with open(answer, "w") as file:
+        json.dump(new, file)
+
+system = build_system()
+drive()
 """
 
 
 def build_wheel(shop: Workshop, installer: Uv | Pip, source: str, epoch: int, result: dict[str, Any]) -> str:
     """Build the wheel; return its path. Each time the backend asks for more, the environment is made anew."""
     job, scratch = shop.job, shop.scratch
-    wishes = list(dict.fromkeys([*_static_requires(source), *job.build_requires, "build"]))
+    wishes = list(dict.fromkeys([*_static_requires(source), *job.build_requires]))
     constraints = os.path.join(scratch.path, "constraints.txt")
     options = ["--constraint", constraints] if job.constraints else []
     with open(constraints, "w", encoding="utf-8") as file:
@@ -970,21 +1157,26 @@ def build_wheel(shop: Workshop, installer: Uv | Pip, source: str, epoch: int, re
         for wish in wishes:
             if not PLAIN.fullmatch(wish):
                 raise Failed(f"the build requirement {wish} is refused: expected a project name with versions, no URL")
-        with step(result, "environment", f"installing {', '.join(wishes)}"):
-            make_environment(shop, installer, scratch.env, wishes, *options)
-            result["requirements"] = installed(scratch.env)
+        env = scratch.env
+        with step(result, "environment", f"installing {', '.join(wishes) or 'nothing'}"):
+            if job.shared and shop.sandbox.program and isinstance(installer, Uv):
+                env = shared_environment(shop, installer, wishes, *options)
+            else:
+                make_environment(shop, installer, env, wishes, *options)
+            result["requirements"] = installed(env)
         variables = build_variables(shop, epoch, result["requirements"])
         own = {"PATH", "HOME", "TMPDIR", "RUSTUP_HOME"}
         result["environment"] = {name: value for name, value in sorted(variables.items()) if name not in own}
         with step(result, "build", f"building {job.package['name']} {job.package['release']}"):
-            answer = _drive(shop, source, variables)
-        if not answer:
-            return _only_wheel(os.path.join(scratch.out, "wheel"))
-        new = [wish for wish in answer["requires"] if wish not in wishes]
+            new = _drive(shop, source, variables, [*wishes, *_bare_names(result["requirements"])], env)
         if not new:
-            raise Failed(f"the build environment does not meet the requirement {answer['missing']}")
+            return _only_wheel(os.path.join(scratch.out, "wheel"))
         wishes += new
     raise Failed(f"the backend asks for new requirements each time, the last was {wishes[-1]}")
+
+
+def _bare_names(requirements: Sequence[str]) -> list[str]:
+    return [_normal(_project(item)) for item in requirements]
 
 
 def _static_requires(source: str) -> list[str]:
@@ -996,31 +1188,73 @@ def _static_requires(source: str) -> list[str]:
         import tomllib  # noqa: PLC0415 - Python 3.11 and later
 
         with open(path, "rb") as file:
-            requires = tomllib.load(file)["build-system"]["requires"]
-    except (ImportError, ValueError, KeyError, TypeError):
+            table = tomllib.load(file).get("build-system", {"requires": ["setuptools >= 40.8.0"]})
+        requires = table["requires"]
+    except ImportError:
+        return ["tomli"]  # for the driver
+    except (ValueError, KeyError, TypeError):
         return []
     return requires if _is_list(requires) else []
 
 
-def _drive(shop: Workshop, source: str, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Run the PEP 517 hooks in the environment; return the driver's answer, empty when the wheel is built."""
+def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Sequence[str], env: str) -> list[str]:
+    """Run the PEP 517 hooks in the environment; return what else the backend requires, nothing when it has built."""
     scratch = shop.scratch
-    answer = os.path.join(scratch.out, "answer.json")
-    what = json.dumps([source, os.path.join(scratch.out, "wheel"), shop.job.config_settings])
-    argv = [os.path.join(scratch.env, "bin", "python"), "-I", "-c", DRIVER, what, answer]
-    writable = scratch.source, scratch.env, scratch.home, scratch.tmp, scratch.out
-    ended = shop.run(argv, source, variables, *writable)
+    answer, wheels = os.path.join(scratch.out, "answer.json"), os.path.join(scratch.out, "wheel")
+    os.makedirs(wheels, exist_ok=True)
+    what = json.dumps([wheels, shop.job.config_settings, met, answer])
+    argv = [os.path.join(scratch.env, "bin", "python"), "-u", "-c", DRIVER, what]
+    writable = [scratch.source, scratch.home, scratch.tmp, scratch.out]
+    writable += [env] if env == scratch.env else []
+    mount = () if env == scratch.env else ("--ro-bind", env, scratch.env)
+    ended = shop.run(argv, source, variables, *writable, mount=mount)
     if ended.status:
         failure = ended.failure("the build failed")
-        raise failure if ended.met_full_disk else Failed(f"{failure}{shop.host.shortcomings()}")
+        raise failure if ended.met_full_disk else Failed(f"{failure}{shop.host.shortcomings()}{advice(ended, source)}")
     try:
         with open(os.open(answer, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             found = json.load(file)
     except (OSError, ValueError):
         raise Failed("the build ended without the answer of its front end") from None
-    if found and not (isinstance(found, dict) and _is_list(found.get("requires")) and _is_text(found.get("missing"))):
+    if not _is_list(found):
         raise Failed("the build wrote over the answer of its front end")
-    return found or {}
+    return cast("list[str]", found)
+
+
+PROJECTS = {
+    "Crypto": "pycryptodome",
+    "_cffi_backend": "cffi",
+    "distutils": "setuptools",
+    "mesonpy": "meson-python",
+    "pkg_resources": '"setuptools<82"',
+    "skbuild": "scikit-build",
+    "yaml": "PyYAML",
+}
+"""Projects whose modules have another name, among those that sdists forget to require."""
+GONE = {"asynchat", "asyncore", "cgi", "crypt", "imp", "lib2to3", "nntplib", "pipes", "smtpd", "telnetlib", "xdrlib"}
+"""Modules that Python itself had once: no project brings them."""
+
+
+def advice(ended: Ended, source: str) -> str:
+    """Say what a line in the matrix may mend, where the build's last words tell; empty where they do not."""
+    text = "\n".join(ended.lines)
+    modules = re.findall(r"ModuleNotFoundError: No module named '(\w+)", text)
+    if modules:
+        name = modules[-1]
+        own = (os.path.join(source, *place, name + end) for place in ((), ("src",)) for end in ("", ".py"))
+        if name not in GONE and not any(map(os.path.exists, own)):
+            project = PROJECTS.get(name, name.replace("_", "-"))
+            return f"; add to the matrix: build: {{build_requires: [{project}]}}"
+        return ""
+    headers = re.findall(r"fatal error: '?([\w./+-]+\.h\w*)'?(?:: No such file or directory| file not found)", text)
+    if headers and headers[-1] != "Python.h" and not _has_file(source, os.path.basename(headers[-1])):
+        wanted = "build: {system_packages: [...]}"
+        return f"; the header {headers[-1]} is not there: add the system's package that has it to the matrix: {wanted}"
+    return ""
+
+
+def _has_file(folder: str, name: str) -> bool:
+    return any(name in files for _, _, files in os.walk(folder))
 
 
 def _only_wheel(directory: str) -> str:
@@ -1097,6 +1331,7 @@ def importable(paths: Iterable[str]) -> list[str]:
 
 # --- the check --------------------------------------------------------------------------------------------------------
 
+CHECKS = ("install", "import", "run")
 IMPORT = """
 import importlib, sys, traceback
 for name in sys.argv[1:]:
@@ -1115,7 +1350,8 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
         modules = importable(archive.namelist())
         metadata = archive.read(_metadata_path(archive.namelist(), "METADATA")).decode("utf-8", "replace")
     python = os.path.join(scratch.check, "bin", "python")
-    names, command = shop.job.check.get("import"), shop.job.check.get("run")
+    wanted = cast("Mapping[str, Any]", shop.job.check)
+    names, command = wanted.get("import"), wanted.get("run")
     names = modules if names is None else names
     empty(scratch.home, scratch.tmp)
     variables = base_variables(scratch, shop.job.path, scratch.check)
@@ -1137,7 +1373,8 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
             action()
         except Failed as error:
             checks[-1]["detail"] = str(error)
-            raise Failed(f"the wheel's check failed ({name}): {error}") from None
+            reason = f"the wheel's check failed ({name}): {error}"
+            raise (Lacking(reason, error.wishes) if isinstance(error, Lacking) else Failed(reason)) from None
         checks[-1]["outcome"] = "passed"
 
 
@@ -1188,11 +1425,13 @@ def act(job: Job, scratch: Scratch, runner: Runner, result: dict[str, Any]) -> N
         installer = Uv(job.installer, shop) if job.installer else Pip(shop)
         result["tools"]["installer"] = installer.version
     wheel = build_wheel(shop, installer, source, epoch, result)
-    result["tools"]["build"] = next(item[7:] for item in result["requirements"] if item.startswith("build=="))
     if job.build_tag:
         wheel = retag(wheel, job.build_tag)
-    with step(result, "check", f"checking {os.path.basename(wheel)}"):
-        check_wheel(shop, installer, wheel, result["checks"])
+    if job.check is None:
+        result["checks"] = [{"name": name, "outcome": "skipped", "detail": "not asked for"} for name in CHECKS]
+    else:
+        with step(result, "check", f"checking {os.path.basename(wheel)}"):
+            check_wheel(shop, installer, wheel, result["checks"])
     result["wheel"] = deliver(wheel, job.output)
 
 
@@ -1231,7 +1470,8 @@ def blank_result(job: Job) -> dict[str, Any]:
         "requirements": [],
         "environment": {},
         "interpreter": None,
-        "tools": {"build": None, "cc": None, "installer": None, "sandbox": None},
+        "lacking": None,
+        "tools": {"cc": None, "installer": None, "sandbox": None},
         "times": {"unpack": 0.0, "environment": 0.0, "build": 0.0, "check": 0.0},
         "checks": [],
         "network": job.network,
@@ -1248,6 +1488,7 @@ def run(job: Job) -> dict[str, Any]:
     except (Failed, Stopped) as error:
         result["outcome"] = "refused" if isinstance(error, Refused) else "failed"
         result["reason"] = str(error)
+        result["lacking"] = error.wishes if isinstance(error, Lacking) else None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         result["reason"] = "nobody reads the helper's output any more"
@@ -1296,7 +1537,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     result = run(job)
     if result["reason"]:
-        say(f"failed: {result['reason']}")
+        say(result["reason"] if result["lacking"] else f"failed: {result['reason']}")
     try:
         write_result(job, result)
     except OSError as error:

@@ -6,15 +6,19 @@ import hashlib
 import threading
 import time
 import traceback
+from collections import Counter
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from tasks.core.backends import config_settings
 from tasks.core.errors import Failed, Refused, ServiceFailed
 from tasks.core.jobs import Site, job, read_result
 from tasks.core.records import ActionOutcome, Origin, record
+from tasks.core.requirements import BuiltRequirement
 from tasks.core.sharing import Made, Shelf, chains, names_limited_api
 from tasks.core.targets import ABI3
 from tasks.distdir import Log, read_log
@@ -23,17 +27,19 @@ from tasks.script import BUILD_HOST, render
 from tasks.sdistfile import read_pyproject
 from tasks.wheelfile import sha256_of
 from tasks.workers.local import LocalWorker
+from tasks.workers.requirements import Requirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from tasks.core.actions import Action
-    from tasks.core.jobs import Result
+    from tasks.core.jobs import BuiltFile, Result
     from tasks.distdir import DistDir
     from tasks.inspection import Inspected
     from tasks.process import Ended, Running
     from tasks.progress import Display
+    from tasks.services.requirement_sdists import RequirementSdists
     from tasks.services.sources import Sources
     from tasks.workers import Worker
 
@@ -51,6 +57,10 @@ class Means:
     clock: Callable[[], datetime]
     index_url: str | None = field(repr=False)
     """Where build requirements come from; ``None`` for the installer's configuration."""
+    requirement_sdists: RequirementSdists
+    """Where those come from that have no wheel."""
+    with_checks: bool = True
+    """Whether wheels are installed and tried on the worker, and shown to the auditors."""
     shelf: Shelf = field(default_factory=Shelf)
     """The wheels that there are: one may do for several actions."""
 
@@ -67,6 +77,8 @@ class Visit:
         self._sent: dict[Path, str] = {}
         self._script = ""
         self._tools: dict[str, str] = {}
+        self._requirements = Requirements((), means.requirement_sdists, self._built_requirement)
+        self._shared: dict[str, str] = {}
 
     def prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
         """Send what the actions need and let the script get the host ready. Raises :class:`ServiceFailed`."""
@@ -91,6 +103,9 @@ class Visit:
             lines.append(line)
             say(line)
 
+        self._requirements = Requirements(actions, self._means.requirement_sdists, self._built_requirement)
+        several = [tag for tag, number in Counter(action.python.tag for action in actions).items() if number > 1]
+        self._shared = {tag: self._worker.directory(f"environments/{tag}") for tag in several}
         ended = self._run(["sh", self._script, "prepare"], on_line)
         if ended.returncode:
             last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
@@ -107,6 +122,8 @@ class Visit:
     ) -> None:
         """Run the actions, ``jobs`` at a time; ``done`` gets each outcome as it is there, from the action's thread.
 
+        The largest sdists go first, since they mostly take longest, and nothing should be waiting for one at the end.
+
         What is raised here (an interruption, a full disk) ends every action that still runs.
         """
 
@@ -118,7 +135,8 @@ class Visit:
                 done(self._act(action, sources[action.key]))
 
         with ThreadPoolExecutor(jobs, thread_name_prefix="action") as pool:
-            futures = [pool.submit(work_off, row) for row in chains(actions, may_share)]
+            rows = sorted(chains(actions, may_share), key=lambda row: -_size(row, sources))
+            futures = [pool.submit(work_off, row) for row in rows]
             try:
                 finished, _ = wait(futures, return_when=FIRST_EXCEPTION)
             finally:
@@ -171,6 +189,7 @@ class Visit:
             log_sha256=sha256_of(log.path),
             started=started,
             finished=finished,
+            built_first=made.built_first if isinstance(made, _Built) else (),
         )
         outcome = replace(self._settled(action, made, origin, log), seconds=seconds, started=started, finished=finished)
         means.display.finished(title, outcome, read_log(means.dist.root / outcome.log) if outcome.log else ())
@@ -230,8 +249,73 @@ class Visit:
 
     def _made(self, action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> _Built:
         """Have the helper build the wheel and fetch it. Raises :class:`Failed`."""
-        python = self._worker.python_for(action.python)
         output = self._worker.directory(f"output/{action.key}")
+        chain = (canonicalize_name(action.package),)
+        result, built_first = self._with_requirements(action, sources, (folder, output), on_line, chain)
+        wheel = folder / _wheel_of(result).filename
+        try:
+            self._worker.get(f"{output}/{wheel.name}", wheel)
+        except FileNotFoundError:
+            raise Failed(f"the helper says that it built {wheel.name}, which is not there") from None
+        checked = inspect(
+            wheel,
+            _wheel_of(result).sha256,
+            action,
+            sources.sdist,
+            built_here=self._worker.kind == LocalWorker.kind,
+            audited=self._means.with_checks,
+        )
+        findings = [finding.to_dict() for finding in checked.findings]
+        times = {**result.times, "inspection": round(checked.seconds, 3)}
+        result = replace(result, checks=(*findings, *result.checks), times=times)
+        return _Built(result=result, wheel=checked, built_first=built_first)
+
+    def _built_requirement(
+        self, action: Action, sources: Sources, on_line: Callable[[str], None], chain: tuple[str, ...]
+    ) -> BuiltRequirement:
+        """Build a requirement; its wheel stays on the worker. Raises :class:`Failed`."""
+        folder = self._means.staging / f"requirement-{action.key}"
+        folder.mkdir(exist_ok=True)
+        output = self._worker.directory(f"requirements/{action.key}")
+        for path in (sources.sdist, *sources.patches):
+            if path not in self._sent:
+                self._sent[path] = self._worker.put(path, f"sources/{path.parent.name}/{path.name}")
+        result, built_first = self._with_requirements(action, sources, (folder, output), on_line, chain)
+        return BuiltRequirement(
+            action=action,
+            wheel=_wheel_of(result),
+            folder=output,
+            requirements=result.requirements,
+            built_first=built_first,
+        )
+
+    def _with_requirements(
+        self,
+        action: Action,
+        sources: Sources,
+        folders: tuple[Path, str],
+        on_line: Callable[[str], None],
+        chain: tuple[str, ...],
+    ) -> tuple[Result, tuple[BuiltRequirement, ...]]:
+        """Run the helper until nothing is lacking; each time that something is, build that first."""
+        there: list[BuiltRequirement] = []
+        while True:
+            result = self._helped(action, sources, folders, on_line, tuple(each.folder for each in there))
+            if not result.lacking:
+                return result, tuple(there)
+            there.append(self._requirements.provide(action, result.lacking, there, on_line, chain))
+
+    def _helped(
+        self,
+        action: Action,
+        sources: Sources,
+        folders: tuple[Path, str],
+        on_line: Callable[[str], None],
+        find_links: tuple[str, ...],
+    ) -> Result:
+        """Run the helper once. Raises :class:`Failed` where it has no result, or for no requirement's sake none."""
+        python = self._worker.python_for(action.python)
+        folder, output = folders
         site = Site(
             sdist=self._sent[sources.sdist],
             python=python,
@@ -241,9 +325,13 @@ class Visit:
             patches=tuple(self._sent[patch] for patch in sources.patches),
             installer=self._worker.installer,
             index_url=self._means.index_url,
+            find_links=find_links,
+            shared=self._shared.get(action.python.tag),
         )
         settings = config_settings(action, read_pyproject(sources.sdist) if action.wheel.abi == ABI3 else None)
-        job_path = self._worker.put(job(action, site, settings), f"jobs/{action.key}.json")
+        wanted = self._means.with_checks and not folder.name.startswith("requirement-")
+        document = job(action, site, settings, with_check=wanted)
+        job_path = self._worker.put(document, f"jobs/{folder.name}.json")
         last = ""
 
         def keep_last(line: str) -> None:
@@ -253,21 +341,9 @@ class Visit:
 
         ended = self._run(["sh", self._script, "action", python, job_path], keep_last)
         result = self._result(action, f"{output}/result.json", folder, f"exit code {ended.returncode}: {last}")
-        if result.wheel is None:
-            failed = [str(check.get("name")) for check in result.checks if check.get("outcome") == "failed"]
-            reason = result.reason or "the helper names neither a wheel nor a reason"
-            raise Refused(reason) if result.refused else _HelperFailed(reason, failed[-1] if failed else None)
-        wheel = folder / result.wheel.filename
-        try:
-            self._worker.get(f"{output}/{wheel.name}", wheel)
-        except FileNotFoundError:
-            raise Failed(f"the helper says that it built {wheel.name}, which is not there") from None
-        checked = inspect(
-            wheel, result.wheel.sha256, action, sources.sdist, built_here=self._worker.kind == LocalWorker.kind
-        )
-        findings = [finding.to_dict() for finding in checked.findings]
-        times = {**result.times, "inspection": round(checked.seconds, 3)}
-        return _Built(result=replace(result, checks=(*findings, *result.checks), times=times), wheel=checked)
+        if result.wheel is None and not result.lacking:
+            raise _reason(result)
+        return result
 
     def _result(self, action: Action, path: str, folder: Path, ending: str) -> Result:
         local = folder / "result.json"
@@ -310,6 +386,7 @@ class _Built:
 
     result: Result
     wheel: Inspected
+    built_first: tuple[BuiltRequirement, ...] = ()
 
     @property
     def check_seconds(self) -> float:
@@ -337,3 +414,19 @@ class _HelperFailed(Failed):
 
 class _Stopped(Exception):
     """The visit is being ended, and so is this action: it has no outcome."""
+
+
+def _wheel_of(result: Result) -> BuiltFile:
+    if result.wheel is None:
+        raise _reason(result)
+    return result.wheel
+
+
+def _reason(result: Result) -> Failed | Refused:
+    failed = [str(check.get("name")) for check in result.checks if check.get("outcome") == "failed"]
+    reason = result.reason or "the helper names neither a wheel nor a reason"
+    return Refused(reason) if result.refused else _HelperFailed(reason, failed[-1] if failed else None)
+
+
+def _size(row: tuple[Action, ...], sources: Mapping[str, Sources]) -> int:
+    return sum(sources[action.key].sdist.stat().st_size for action in row)

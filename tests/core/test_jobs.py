@@ -53,6 +53,7 @@ RESULT: dict[str, Any] = {
     "times": {"build": 1.23456},
     "checks": [{"name": "import", "outcome": "passed", "detail": "yaml"}],
     "network": True,
+    "lacking": None,
 }
 
 
@@ -78,8 +79,14 @@ def test_a_job_says_all_that_the_helper_needs() -> None:
         "installer": None,
         "index_url": None,
         "path": "/usr/bin",
+        "find_links": [],
+        "shared": None,
         "check": {"import": ["yaml"], "run": None},
     }
+
+
+def test_a_job_may_go_without_the_check() -> None:
+    assert json.loads(job(ACTION, SITE, {}, with_check=False))["check"] is None
 
 
 def test_a_site_shows_no_password() -> None:
@@ -93,6 +100,11 @@ def test_a_result_is_read_and_put_in_order() -> None:
     assert result.wheel == BuiltFile(filename=RESULT["wheel"]["filename"], sha256="b" * 64, size=7)
     assert result.requirements == ("Cython==0.29.37", "setuptools==80.9.0")
     assert result.times == {"build": 1.235}
+
+
+def test_a_failure_may_name_what_is_asked_of_a_requirement_without_a_wheel() -> None:
+    failed = {**RESULT, "outcome": "failed", "wheel": None, "lacking": ["maturin", "maturin>=1"]}
+    assert read_result(json.dumps(failed).encode(), "k").lacking == ("maturin", "maturin>=1")
 
 
 def test_a_failure_has_its_reason_on_one_line() -> None:

@@ -11,9 +11,10 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.releases import Project
+from tasks.services.default_index import default_index
 from tasks.services.http import Patience
 from tasks.services.pip_config import PipSettings
-from tasks.services.public_index import THREADS, NoSuchProject, PublicIndex, default_index
+from tasks.services.public_index import THREADS, NoSuchProject, PublicIndex
 from tests.services.web_server import HTML, JSON, Reply, WebServer, web_server
 
 if TYPE_CHECKING:
@@ -438,7 +439,7 @@ def test_the_matrix_goes_before_pip_and_pip_before_the_default(tmp_path: Path) -
 
     declared = PublicIndex("https://declared.example/simple", tmp_path, settings=pips)
     configured = PublicIndex(None, tmp_path, settings=pips)
-    default = PublicIndex(None, tmp_path, settings=NO_PIP)
+    default = PublicIndex(None, tmp_path, settings=NO_PIP, default=default_index)
 
     assert (declared.url, declared.named_by) == ("https://declared.example/simple/", "public_index in the matrix")
     assert (configured.url, configured.named_by) == ("https://pips.example/simple/", "index-url in PIP_INDEX_URL")
@@ -497,7 +498,7 @@ def test_a_directory_that_is_not_there_is_no_empty_index(tmp_path: Path) -> None
 
 @pytest.mark.skipif(bool(os.environ.get("PIP_NO_INDEX")), reason="PIP_NO_INDEX is set")
 def test_the_real_index_says_the_same_to_pypi_simple(tmp_path: Path) -> None:
-    with PublicIndex(None, tmp_path) as public:
+    with PublicIndex(None, tmp_path, default=default_index) as public:
         try:
             ours = public.fetch(["MarkupSafe"])
         except ServiceFailed as failed:

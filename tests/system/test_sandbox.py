@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.test_build_requirements import factory_in
 from tests.workers.conftest import real_sdists, wheelhouse
-from tests.workers.helper_jobs import Outcome, backend, job_for, perform, sdist_of
+from tests.workers.helper_jobs import Outcome, backend, job_for, perform, sdist_of, write_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +98,51 @@ def test_a_build_cannot_write_to_the_system(tmp_path: Path, wheelhouse: Path) ->
             pass
     """
     assert told(sandboxed(tmp_path, wheelhouse, code + TELL.replace("\n", "\n    "))) == []
+
+
+def test_a_build_cannot_write_to_an_environment_that_others_share(tmp_path: Path, wheelhouse: Path) -> None:
+    code = """
+    seen = []
+    for name in ("spam.pth", "bin/python"):
+        try:
+            os.unlink(os.path.join(sys.prefix, name))
+        except OSError as error:
+            seen.append(error.strerror)
+    """
+    outcome = sandboxed(
+        tmp_path, wheelhouse, code + TELL.replace("\n", "\n    "), shared=str(tmp_path / "shared"), check=None
+    )
+    assert set(told(outcome)) == {"Read-only file system"}
+    (made,) = (tmp_path / "shared").glob("*/env/bin/python")
+    assert made.exists()
+
+
+def test_scripts_of_a_shared_environment_start(tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    script = write_wheel(wheels, "helped")
+    with zipfile.ZipFile(script, "a") as archive:
+        archive.writestr("helped-1.0.dist-info/entry_points.txt", "[console_scripts]\nhelp-me=helped:__name__.upper\n")
+    code = "import subprocess; seen = subprocess.run(['help-me'], check=True).returncode" + TELL
+    sdist = sdist_of(tmp_path, backend(code), requires='"helped"')
+    for name in ("first", "second"):
+        job = job_for(sdist, tmp_path, sandbox="require", wheelhouse=str(wheels), shared=str(tmp_path / "shared"))
+        key = {"key": hashlib.sha256(name.encode()).hexdigest()}
+        assert told(perform({**job, **key, "check": None}, tmp_path)) == 0
+
+
+def test_a_requirement_that_is_built_first_never_runs_out_of_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factory = factory_in(tmp_path, monkeypatch)
+    marker = tmp_path / "ran"
+    escape = f"print('trying')\ntry:\n    open({str(marker)!r}, 'w').close()\nexcept OSError:\n    pass"
+    setup = f"{escape}\n"
+    factory.publish("helped", before=escape, files={"setup.py": setup})
+    factory.publish("spam", requires=("helped",), before="import helped", pure=False)
+    assert factory.run({"spam": ["latest"]}) == 0
+    assert factory.log("spam").count("trying") == 1
+    assert not marker.exists()
 
 
 def test_a_build_has_no_network(tmp_path: Path, wheelhouse: Path, port: int) -> None:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory with the wheels of build and setuptools and what they need."""
+    """Return a directory with the wheel of setuptools."""
     folder = tmp_path_factory.mktemp("wheelhouse")
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", f"--dest={folder}"]
-    subprocess.run([*pip, "build", "setuptools"], check=True)
+    subprocess.run([*pip, "setuptools"], check=True)
     return folder
 
 

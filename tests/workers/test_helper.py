@@ -85,6 +85,7 @@ def test_the_result_tells_what_built_the_wheel(tmp_path: Path, wheelhouse: Path)
         "outcome": "built",
         "reason": None,
         "wheel": None,
+        "lacking": None,
         "requirements": None,
         "environment": result["environment"],
         "interpreter": {
@@ -102,8 +103,8 @@ def test_the_result_tells_what_built_the_wheel(tmp_path: Path, wheelhouse: Path)
         ],
         "network": False,
     }
-    assert f"build=={result['tools']['build']}" in result["requirements"]
-    assert [item.split("==")[0] for item in result["requirements"]][-3:] == ["build", "packaging", "pyproject_hooks"]
+    assert result["requirements"] == []  # it asks for none, and gets nothing else
+    assert sorted(result["tools"]) == ["cc", "installer", "sandbox"]
     assert result["tools"]["sandbox"] is None
 
 
@@ -166,7 +167,12 @@ def test_pip_is_the_installer_where_no_uv_is_given(tmp_path: Path, wheelhouse: P
         ({"timeout": True}, "timeout: is true; expected a number of seconds"),
         ({"network": "no"}, 'network: is "no"; expected true or false'),
         ({"sandbox": "maybe"}, 'sandbox: is "maybe"; expected auto, never or require'),
-        ({"check": {"import": "spam"}}, 'check: is {"import": "spam"}; expected an object with import and run'),
+        (
+            {"check": {"import": "spam"}},
+            'check: is {"import": "spam"}; expected an object with import and run, or null',
+        ),
+        ({"find_links": ["wheels"]}, 'find_links: is ["wheels"]; expected a list of absolute paths'),
+        ({"shared": "."}, 'shared: is "."; expected an absolute path, or null'),
     ],
 )
 def test_a_wrong_job_is_refused_before_anything_runs(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -250,7 +256,51 @@ def test_a_build_that_does_not_yield_one_wheel_says_why(
 def test_a_backend_that_is_not_there_is_named(tmp_path: Path, wheelhouse: Path) -> None:
     sdist = write_sdist(tmp_path, {"pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "nowhere"\n'})
     outcome = perform(job_for(sdist, tmp_path, wheelhouse=str(wheelhouse)), tmp_path)
-    assert outcome.reason == "the build failed: Backend 'nowhere' is not available."
+    assert outcome.reason == (
+        "the build failed: ModuleNotFoundError: No module named 'nowhere'; "
+        "add to the matrix: build: {build_requires: [nowhere]}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("pyproject", "reason"),
+    [
+        ("[build-system\n", "pyproject.toml cannot be read: Expected ']' at the end of a table declaration"),
+        ('[build-system]\nbuild-backend = "backend"\n', "build-system.requires is missing, expected a list"),
+        (
+            '[build-system]\nrequires = []\nbuild-backend = "nowhere"\nbackend-path = ["."]\n',
+            "the backend nowhere is not in the sdist's backend-path",
+        ),
+        (
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["../.."]\n',
+            "pyproject.toml: backend-path leaves the sdist",
+        ),
+        (
+            '[build-system]\nrequires = []\nbuild-backend = "empty"\nbackend-path = ["."]\n',
+            "the backend has no hook build_wheel",
+        ),
+    ],
+)
+def test_a_pyproject_that_names_no_backend_is_told(
+    tmp_path: Path, wheelhouse: Path, pyproject: str, reason: str
+) -> None:
+    sdist = write_sdist(tmp_path, {"pyproject.toml": pyproject, "empty.py": ""})
+    outcome = perform(job_for(sdist, tmp_path, wheelhouse=str(wheelhouse)), tmp_path)
+    assert outcome.status == 1
+    assert outcome.reason.startswith("the build failed: ")
+    assert reason in outcome.reason
+
+
+def test_each_hook_has_a_process_of_its_own(tmp_path: Path, wheelhouse: Path) -> None:
+    code = backend("assert not hasattr(os, 'spoilt'), 'spoilt'")
+    code = code.replace("    return []", "    os.spoilt = True; os.chdir('/'); return []")
+    assert "spoilt = True" in code
+    assert perform(job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse)), tmp_path).status == 0
+
+
+def test_a_backend_without_the_optional_hook_is_none_the_worse(tmp_path: Path, wheelhouse: Path) -> None:
+    code = backend().replace("get_requires_for_build_wheel", "something_else")
+    assert perform(job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse)), tmp_path).status == 0
 
 
 def test_an_old_result_does_not_outlive_a_new_failure(tmp_path: Path, wheelhouse: Path) -> None:
@@ -312,6 +362,31 @@ def test_a_helper_that_nobody_listens_to_any_more_stops(tmp_path: Path, wheelhou
     result = json.loads((tmp_path / "output" / "result.json").read_text())
     assert result["reason"] == "nobody reads the helper's output any more"
     assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_a_helper_that_nobody_listens_to_stops_a_build_that_says_nothing(tmp_path: Path, wheelhouse: Path) -> None:
+    code = backend(FOREVER.format(apart=False))
+    helper = start(job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse)), tmp_path)
+    pids = pids_in(read_until(helper, "pids"))
+    assert helper.stdout is not None
+    helper.stdout.close()
+    assert helper.wait(10) == 1
+    assert not any(map(alive, pids))
+    assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_a_helper_that_waits_for_another_stops_when_nobody_listens(tmp_path: Path, wheelhouse: Path) -> None:
+    sdist = sdist_of(tmp_path, backend(FOREVER.format(apart=False)))
+    job = job_for(sdist, tmp_path, wheelhouse=str(wheelhouse))
+    first = start(job, tmp_path)
+    read_until(first, "pids")
+    second = start({**job, "output": str(tmp_path / "second")}, tmp_path)
+    assert second.stdout is not None
+    assert second.stdout.readline() == "spare-tire: waiting for another build of this recipe\n"
+    second.stdout.close()
+    assert second.wait(10) == 1
+    first.terminate()
+    assert finish(first, job).reason == "the helper was stopped by SIGTERM"
 
 
 def test_a_killed_helper_takes_its_build_along_and_the_next_one_takes_over(tmp_path: Path, wheelhouse: Path) -> None:

@@ -10,8 +10,20 @@ from typing import Any
 
 import pytest
 
+from tasks.core.requirements import Need
+from tasks.core.targets import PythonTag
 from tasks.workers.helper import PLAIN
-from tests.workers.helper_jobs import PYPROJECT, Outcome, backend, job_for, perform, sdist_of, write_sdist, write_wheel
+from tests.workers.helper_jobs import (
+    PYPROJECT,
+    UV,
+    Outcome,
+    backend,
+    job_for,
+    perform,
+    sdist_of,
+    write_sdist,
+    write_wheel,
+)
 
 TELL = "import json; print('told', json.dumps({what}))"
 EXTENSION = {
@@ -126,7 +138,7 @@ def test_requirements_of_file_job_and_backend_are_installed(tmp_path: Path, whee
     outcome = perform(job, tmp_path)
     assert outcome.status == 0, outcome.log
     names = [item.split("==")[0] for item in outcome.result["requirements"]]
-    assert {"build", "helped", "setuptools", "wished"} <= set(names)
+    assert names == ["helped", "setuptools", "wished"]
     assert names == sorted(names, key=str.lower)
 
 
@@ -157,10 +169,8 @@ def test_a_requirement_without_a_wheel_is_named_and_its_sdist_never_run(
     job = job_for(sdist_of(tmp_path, backend(), requires='"helped"'), tmp_path, wheelhouse=str(wheels))
     outcome = perform({**job, **({"installer": None} if installer == "pip" else {})}, tmp_path)
     assert outcome.status == 1
-    assert outcome.reason == (
-        "the requirement helped has no wheel for this interpreter and platform; "
-        "build that first, or constrain it to a release that has one"
-    )
+    assert outcome.reason == "the requirement helped has no wheel for this interpreter and platform"
+    assert outcome.result["lacking"][0] == "helped"
     assert not (tmp_path / "ran").exists()
 
 
@@ -281,6 +291,32 @@ def test_the_compiler_that_the_job_names_is_the_one_looked_for(tmp_path: Path, w
     assert perform(job, tmp_path).reason.endswith(
         "(no C compiler is there: looked for spam-gcc on PATH; install one, gcc or clang)"
     )
+
+
+def test_wheels_of_other_directories_are_installed_too(tmp_path: Path, wheelhouse: Path) -> None:
+    (tmp_path / "built first").mkdir()
+    write_wheel(tmp_path / "built first", "helped")
+    job = job_for(sdist_of(tmp_path, backend(), requires='"helped"'), tmp_path, wheelhouse=str(wheelhouse))
+    for installer in (UV, None):
+        outcome = perform({**job, "find_links": [str(tmp_path / "built first")], "installer": installer}, tmp_path)
+        assert outcome.result["requirements"] == ["helped==1.0"], outcome.log
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_all_that_is_asked_of_a_requirement_without_a_wheel_is_told(
+    tmp_path: Path, wheelhouse: Path, installer: str
+) -> None:
+    wheels = wheelhouse_of(tmp_path, wheelhouse)
+    for version in ("1.0", "1.5", "2.0"):
+        write_sdist(wheels, {"setup.py": ""}, top=f"helped-{version}")
+    write_wheel(wheels, "asking", metadata="Requires-Dist: helped<2\n")
+    sdist = sdist_of(tmp_path, backend(), requires='"asking", "Helped>=1"')
+    job = job_for(sdist, tmp_path, wheelhouse=str(wheels), constraints=["helped!=1.2", "other<3"])
+    outcome = perform({**job, **({"installer": None} if installer == "pip" else {})}, tmp_path)
+    need = Need.parse(outcome.result["lacking"], PythonTag.parse("cp311"))
+    assert need.name == "helped"
+    assert not need.specifiers.contains("1.2")
+    assert need.specifiers.contains("1.5")
 
 
 # --- wheels to require ------------------------------------------------------------------------------------------------

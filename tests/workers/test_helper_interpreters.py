@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETUP = {
+    "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n',
     "setup.py": (
         "from setuptools import Extension, setup\n"
         "setup(name='spam', version='1.0', ext_modules=[Extension('spam', ['spam.c'])])\n"

@@ -16,6 +16,8 @@ from tasks.core.errors import ServiceFailed
 from tasks.core.matrix import Rules
 from tasks.distdir import DistDir
 from tasks.progress import display
+from tasks.services.pip_config import PipSettings
+from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import Sources
 from tasks.workers.local import LocalWorker
 from tasks.workers.visits import Means, Visit
@@ -33,6 +35,7 @@ job = json.load(open(sys.argv[1]))
 result = {
     "format": "spare-tire/result", "version": 1, "key": job["key"], "outcome": "built", "reason": None, "wheel": None,
     "requirements": [], "environment": {}, "interpreter": None, "tools": {}, "times": {}, "checks": [], "network": False,
+    "lacking": None,
 }
 def answer(**more):
     with open(os.path.join(job["output"], "result.json"), "w") as file:
@@ -81,6 +84,9 @@ class Stage:
             display=display(Console(quiet=True), "local", len(actions), {}),
             clock=lambda: datetime(2026, 1, 31, tzinfo=UTC),
             index_url=None,
+            requirement_sdists=RequirementSdists(
+                url=(self.folder / "index").as_uri(), cache=self.folder / "cache", settings=PipSettings()
+            ),
         )
 
 
@@ -104,6 +110,14 @@ def claim(data: bytes, **changed: str) -> dict[str, Any]:
         ("answer(key='other')", "the helper's result cannot be read: it is another action's, or of another format"),
         ("answer()", "the helper's result contradicts itself: built without a wheel, or failed with one"),
         ("answer(outcome='failed', reason='out of eggs')", "out of eggs"),
+        (
+            "answer(outcome='failed', reason='lacking', lacking=['../helped'])",
+            "the helper's result cannot be read: it lacks ../helped: Expected package name at the start of dependency",
+        ),
+        (
+            "answer(outcome='failed', reason='lacking', lacking=['eggs', 'ham'])",
+            "the helper's result cannot be read: it lacks eggs, ham: it is about eggs and ham",
+        ),
         (
             f"answer(wheel={claim(b'', filename='../../x.whl')})",
             "the helper's result cannot be read: it names the wheel '../../x.whl'",
