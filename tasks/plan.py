@@ -17,9 +17,10 @@ from tasks.core import plan_report
 from tasks.core.actions import Patch
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, Failed
-from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, page_path
+from tasks.core.index import LIST_PATH, ProjectPage, page_path
 from tasks.core.nodes import nodes
 from tasks.core.planning import Knowledge, make_plan, questions
+from tasks.core.project_list import ProjectList
 from tasks.matrixfile import load, to_yaml
 from tasks.services import ci
 from tasks.services.interpreters import this_machine

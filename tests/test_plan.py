@@ -11,8 +11,10 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from tasks import plan
-from tasks.core.index import IndexFile, ListedProject, ProjectList, ProjectPage
+from tasks.core.index import ProjectPage
+from tasks.core.index_file import IndexFile
 from tasks.core.plan import Plan
+from tasks.core.project_list import ListedProject, ProjectList
 
 ROOT = Path(__file__).parent.parent
 FREEBSD = "freebsd_15_1_release_amd64"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
 from tasks.core.index import ProjectPage, page_html_path, page_path, wheel_path
 from tasks.core.provenance import UnfitRecord, recipe_of
@@ -44,7 +46,7 @@ def survey(store: Store, progress: Callable[[str], None]) -> Survey:
         filename = path.removeprefix("packages/")
         found = inspect(path, store) if filename.endswith(".whl") else "it is no wheel"
         if isinstance(found, Candidate):
-            wheels.append(_with_recipe(found, store))
+            wheels.append(_with_what_is_beside(found, store))
         else:
             problems.append(_problem(filename, f"{path} is not listed: {found}"))
     pages = [path for path in store.list("simple/") if path.count("/") == 2]  # noqa: PLR2004 simple/<project>/<file>
@@ -55,14 +57,16 @@ def survey(store: Store, progress: Callable[[str], None]) -> Survey:
     return Survey(wheels=tuple(wheels), projects=projects, problems=tuple(problems))
 
 
-def _with_recipe(wheel: Candidate, store: Store) -> Candidate:
+def _with_what_is_beside(wheel: Candidate, store: Store) -> Candidate:
     record = store.get(f"records/{wheel.filename}.json")
-    if record is None:
-        return wheel
-    try:
-        return wheel.with_recipe(recipe_of(record.data, wheel.sha256))
-    except UnfitRecord:
-        return wheel
+    provenance = store.get(f"{wheel_path(wheel.filename)}.provenance")
+    recipe = None
+    with suppress(UnfitRecord):
+        recipe = recipe_of(record.data, wheel.sha256) if record else None
+    fit = None
+    with suppress(UnfitAttestation):
+        fit = check_provenance(provenance.data, wheel.filename, wheel.sha256) if provenance else None
+    return wheel.beside(recipe=recipe, provenance=fit)
 
 
 def _lost(store: Store, projects: list[NormalizedName], stored: set[str]) -> Iterator[Result]:

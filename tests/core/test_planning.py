@@ -7,7 +7,8 @@ import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from tasks.core.index import IndexFile, ProjectPage
+from tasks.core.index import ProjectPage
+from tasks.core.index_file import IndexFile
 from tasks.core.matrix import ConditionalRules, Entry, Instance, Matrix, Package, PinnedSdist, Rules, digest, wanted
 from tasks.core.planning import Knowledge, make_plan, questions
 from tasks.core.releases import Project, ProjectFile, identify, parse_requires_python
