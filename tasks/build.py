@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tasks import console, options
 from tasks.core import records
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core.moments import fixed_moment
 from tasks.core.plan import Plan
 from tasks.core.records import ActionOutcome
 from tasks.core.selection import JobData, Wish, select
@@ -72,7 +73,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         outcomes = _kept(dist, visits)
         if todo := _without(visits, outcomes):
             with _terminable():
-                outcomes += _Run(terminal, dist, chosen.jobs).visit_all(todo, workers, outcomes)
+                outcomes += _Run(terminal, dist, chosen.jobs, plan.public_index).visit_all(todo, workers, outcomes)
         else:
             terminal.info(_nothing(plan, len(outcomes), chosen.dist))
     except OSError as error:
@@ -101,10 +102,11 @@ def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: C
 class _Run:
     """One run of the stage: the visits, one after the other."""
 
-    def __init__(self, terminal: Console, dist: DistDir, jobs: int) -> None:
+    def __init__(self, terminal: Console, dist: DistDir, jobs: int, public_index: str | None) -> None:
         self._terminal = terminal
         self._dist = dist
         self._jobs = jobs
+        self._public_index = public_index
         self._clock = _clock(os.environ)
         self._settings = read_pip_settings()
 
@@ -114,11 +116,15 @@ class _Run:
         """Fetch what is needed, then make the visits."""
         every = [action for actions in todo.values() for action in actions]
         self._terminal.detail(f"fetching the sdists of {len(every)} actions")
-        sources, refused = fetch_sources(every, CACHE, self._settings)
+        sources, lacking = fetch_sources(every, CACHE, self._settings)
         outcomes = [
-            ActionOutcome(action=action, outcome="refused", reason=refused[action.key])
+            ActionOutcome(
+                action=action,
+                outcome="refused" if isinstance(lacking[action.key], Refused) else "failed",
+                reason=str(lacking[action.key]),
+            )
             for action in every
-            if action.key in refused
+            if action.key in lacking
         ]
         for place, actions in todo.items():
             before = [each for each in (*kept, *outcomes) if (each.action.instance, each.action.arch) == place]
@@ -164,7 +170,7 @@ class _Run:
                 staging=staging,
                 display=shown,
                 clock=self._clock,
-                index_url=_index_url(self._settings, os.environ),
+                index_url=self._public_index or _index_url(self._settings, os.environ),
             )
             visit = Visit(worker, means)
             self._terminal.detail(f"preparing {place[0]}")
@@ -213,19 +219,13 @@ def _index_url(settings: PipSettings, environ: Mapping[str, str]) -> str | None:
 
 
 def _clock(environ: Mapping[str, str]) -> Clock:
-    epoch = environ.get("SOURCE_DATE_EPOCH")
-    if not epoch:
-        return lambda: datetime.now(UTC)
-    try:
-        fixed = datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from error
-    return lambda: fixed
+    fixed = fixed_moment(environ)
+    return lambda: fixed or datetime.now(UTC)
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM for Ctrl-C: children are killed, what was built is kept, and a rerun goes on."""
+    """Take SIGTERM, and a terminal that closes, for Ctrl-C: children are killed and what was built is kept."""
 
     def interrupt(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -233,11 +233,12 @@ def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _positive(text: str) -> int:

@@ -13,12 +13,25 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.table import Table
 
-from tasks.core.errors import INTERRUPTED, SpareTireError
+from tasks.core.errors import INTERRUPTED, ServiceFailed, SpareTireError
+from tasks.core.logs import message as clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from rich.console import RenderableType
+
+
+WIDE = 160
+"""Columns of a table where there is no terminal: a log wraps lines by itself."""
+
+
+class _Terminal(RichConsole):
+    """Standard error; a reader that has gone silences it and changes no outcome."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class Console:
@@ -27,7 +40,7 @@ class Console:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.quiet = quiet
         self.verbose = verbose
-        self.rich = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self.rich = _Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     def error(self, message: str) -> None:
         """Say what went wrong."""
@@ -40,12 +53,12 @@ class Console:
     def info(self, message: str) -> None:
         """Say what is being done."""
         if not self.quiet:
-            self.rich.print(message, markup=False)
+            self.rich.print(clean(message, os.environ), markup=False)
 
     def detail(self, message: str) -> None:
         """Say what only helps to find a fault."""
         if self.verbose and not self.quiet:
-            self.rich.print(message, markup=False, style="dim")
+            self.rich.print(clean(message, os.environ), markup=False, style="dim")
 
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Show rows under headings; cells wrap but for the first, so that a narrow terminal loses nothing."""
@@ -55,8 +68,11 @@ class Console:
         for place, heading in enumerate(headings):
             made.add_column(heading, overflow="fold", no_wrap=place == 0)
         for row in rows:
-            made.add_row(*(escape(cell) for cell in row))
-        self.rich.print(made, soft_wrap=False)
+            made.add_row(*(escape(clean(cell, os.environ)) for cell in row))
+        if self.rich.is_terminal:
+            self.rich.print(made, soft_wrap=False)
+        else:
+            self.rich.print(made, soft_wrap=False, width=max(self.rich.width, WIDE), crop=False)
 
     def show(self, renderable: RenderableType) -> None:
         """Show a table or another rich renderable."""
@@ -64,7 +80,7 @@ class Console:
             self.rich.print(renderable)
 
     def _say(self, label: str, style: str, message: str) -> None:
-        self.rich.print(f"[bold {style}]{label}:[/] {escape(message)}")
+        self.rich.print(f"[bold {style}]{label}:[/] {escape(clean(message, os.environ))}")
 
 
 def parser(stage: str, description: str) -> argparse.ArgumentParser:
@@ -97,16 +113,26 @@ def run(
     except KeyboardInterrupt:
         console.error("interrupted; run the same command again to go on")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our standard output has gone, as in `… --json | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except Exception as error:
+        if options.verbose:
+            raise
+        console.error(f"this is a fault of spare-tire, please report it: {type(error).__name__}: {error}")
+        console.error("--verbose shows where it happened")
+        return SpareTireError.exit_code
 
 
 def emit_json(document: object) -> None:
     """Print ``document`` on standard output, keys sorted."""
-    print(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False))
+    emit(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def emit(document: bytes) -> None:
-    """Print a document that is JSON already on standard output."""
-    sys.stdout.write(document.decode())
+def emit(text: str) -> None:
+    """Print a result on standard output; a reader that has gone, as in ``… --json | head``, changes no outcome."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries again as it ends
+        raise ServiceFailed(f"the result cannot be written to standard output: {error.strerror}") from error

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import secrets
+import threading
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tasks.core.addresses import without_credentials
+from tasks.core.errors import Failed
 from tasks.core.logs import plain
 from tasks.core.provenance import UnfitRecord, recipe_of
-from tasks.core.records import visit_name, without_secrets
+from tasks.core.records import visit_name
 from tasks.scratch import scratch
 from tasks.wheelfile import sha256_of
 
@@ -37,6 +41,8 @@ class DistDir:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lock = threading.Lock()
+        self._made: dict[str, str] = {}
 
     def kept(self) -> dict[str, Kept]:
         """Return the wheels that are there, whole and with their records, by recipe key."""
@@ -68,14 +74,19 @@ class DistDir:
     def keep(self, wheel: Path, record: bytes, log: Path) -> str:
         """Move a checked wheel, its record and its log into place; return the log's path below ``dist``.
 
-        What has the same name is replaced. The record comes last: where it is, a rerun takes the action as done.
+        What a former run left under the same name is replaced; two actions of one run cannot have it with different
+        bytes, which is :class:`Failed`. The record comes last: where it is, a rerun takes the action as done.
         """
-        record_path = self._in("records", f"{wheel.name}.json")
-        record_path.unlink(missing_ok=True)
-        kept = self.keep_log(wheel.name, log)
-        wheel.replace(self._in("wheels", wheel.name))
-        self._write(record_path, record)
-        return kept
+        with self._lock:
+            sha256 = sha256_of(wheel)
+            if self._made.setdefault(wheel.name, sha256) != sha256:
+                raise Failed(f"another action of this run has built {wheel.name} with other bytes")
+            record_path = self._in("records", f"{wheel.name}.json")
+            record_path.unlink(missing_ok=True)
+            kept = self.keep_log(wheel.name, log)
+            wheel.replace(self._in("wheels", wheel.name))
+            self._write(record_path, record)
+            return kept
 
     def keep_log(self, name: str, log: Path) -> str:
         """Move a log into place; return its path below ``dist``."""
@@ -91,12 +102,15 @@ class DistDir:
         name, number = visit_name(instance, moment), 1
         while True:
             path = self._in("visits", f"{name}{'' if number == 1 else f'-{number}'}.json")
+            part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+            part.write_bytes(data)
             try:
-                path.touch(exist_ok=False)
+                path.hardlink_to(part)
             except FileExistsError:
                 number += 1
                 continue
-            self._write(path, data)
+            finally:
+                part.unlink()
             return path
 
     def _in(self, folder: str, name: str) -> Path:
@@ -130,7 +144,7 @@ class Log:
 
     def add(self, line: str) -> str:
         """Write one line, without control sequences and secrets; return it as written."""
-        clean = without_secrets(plain(line))
+        clean = without_credentials(plain(line))
         if clean.strip():
             self.tail.append(clean)
         self._file.write(f"{clean}\n".encode())

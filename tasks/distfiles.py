@@ -15,7 +15,7 @@ from tasks.core.wheels import WheelContents, problems
 from tasks.wheelfile import UnreadableWheel, read_wheel, sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _ENDS = (".whl", ".json", ".txt.gz", ".provenance", ".attestation")
@@ -53,12 +53,13 @@ def read_folders(folders: Iterable[Path]) -> DistFiles:
     """
     found: dict[str, list[Path]] = defaultdict(list)
     try:
-        for path in sorted({path for folder in folders for path in folder.rglob("*") if path.name.endswith(_ENDS)}):
+        for path in sorted({path for folder in folders for path in _finished(folder)}):
             found[path.name].append(path)
         visits = tuple(
-            (name, paths[0].read_bytes())
+            (name, path.read_bytes())
             for name, paths in sorted(found.items())
-            if paths[0].parent.name == "visits" and _SAFE.fullmatch(name)
+            for path in paths
+            if path.parent.name == "visits" and _SAFE.fullmatch(name) and path.stat().st_size
         )
     except OSError as error:
         raise BadInput(f"{error.filename} cannot be read: {error.strerror}; name another directory") from error
@@ -71,6 +72,13 @@ def read_folders(folders: Iterable[Path]) -> DistFiles:
         else:
             refused.append(wheel)
     return DistFiles(wheels=tuple(wheels), refused=tuple(refused), visits=visits)
+
+
+def _finished(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, but for what lies hidden: a build keeps there what it has not finished."""
+    for path in folder.rglob("*"):
+        if path.name.endswith(_ENDS) and not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def _read(  # noqa: PLR0911 - each reason why a wheel does not go out

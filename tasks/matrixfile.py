@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tasks.core.matrix import Matrix
 
+DEEPEST = 50
+"""Levels of lists and mappings that a file may have; ours need ten."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster, and not everywhere
 
 
@@ -37,12 +39,13 @@ def read_yaml(path: Path) -> Node:
     if "\t" in text:
         _refuse_tabs(path, text)
     try:
-        _refuse_aliases(path, text)
+        _refuse_what_is_not_plain(path, text)
         root = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         raise BadInput(f"{path}:{_line_of(error)}: not YAML: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:  # characters that YAML does not allow; there is no mark
-        raise BadInput(f"{path}:1: not YAML: {str(error).splitlines()[0]}") from error
+    except yaml.reader.ReaderError as error:  # a character that YAML does not allow
+        line = text.count("\n", 0, error.position) + 1
+        raise BadInput(f"{path}:{line}: not YAML: {str(error).splitlines()[0]}") from error
     if root is None:
         raise BadInput(f"{path}:1: the file is empty, expected a mapping with the key packages")
     problems: list[str] = []
@@ -63,13 +66,16 @@ def _refuse_tabs(path: Path, text: str) -> None:
             raise BadInput(f"{path}:{number}: the line is indented with a tab, which YAML does not allow; use spaces")
 
 
-def _refuse_aliases(path: Path, text: str) -> None:
-    problems = [
-        f"{path}:{line}: YAML aliases and anchors are not used here; write the value out"
-        for event in yaml.parse(text, Loader=_LOADER)
-        for line in [event.start_mark.line + 1 if event.start_mark else 1]
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None)
-    ]
+def _refuse_what_is_not_plain(path: Path, text: str) -> None:
+    problems = []
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
+            problems.append(f"{path}:{line}: YAML aliases, anchors and tags are not used here; write the value out")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise BadInput(f"{path}:{line}: lists and mappings are nested more than {DEEPEST} deep")
     if problems:
         raise BadInput(*problems)
 

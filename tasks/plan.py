@@ -57,19 +57,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     path = options.matrix_path(chosen)
-    if not chosen.expand:
+    if chosen.expand and (chosen.package or chosen.target or chosen.instance or chosen.explain):
+        raise BadInput("--expand prints the whole matrix: leave out --package, --target, --instance and --explain")
+    if not (chosen.expand or chosen.explain):  # those are questions: they change nothing
         _remove(chosen.plan)
         terminal.info(f"planning {path}")
     matrix = load(path)
     machine = this_machine() if matrix.needs_machine else None
     if chosen.expand:
         flat = matrices.flat(matrix, machine)
-        console.emit_json(flat) if chosen.json else print(to_yaml(flat), end="")
+        console.emit_json(flat) if chosen.json else console.emit(to_yaml(flat))
         return 0
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
     wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
     known = _look(matrix, wanted, index, path, terminal)
     plan = make_plan(matrix, matrices.digest(matrix, machine), wanted, known)
+    if chosen.explain:
+        _explain(plan, chosen)
+        return 0
     _write(chosen.plan, plan)
     _tell(plan, chosen, terminal)
     return Failed.exit_code if plan.errors else 0
@@ -117,15 +122,18 @@ def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) 
         "target": lambda each, pattern: fnmatchcase(each.target.name, pattern),
         "instance": lambda each, name: each.target.instance == name,
     }
+    tests["explain"] = tests["package"]
     left = list(wanted)
-    explained = [chosen.explain] if chosen.explain else []
     for option, test in tests.items():
-        given = [*(getattr(chosen, option) or []), *(explained if option == "package" else [])]
+        said = getattr(chosen, option) or []
+        given = [said] if isinstance(said, str) else said
         for value in given:
             if not any(test(each, value) for each in wanted):
                 raise BadInput(f"--{option} {value}: {path} has nothing of that name")
         if given:
             left = [each for each in left if any(test(each, value) for value in given)]
+    if wanted and not left:
+        raise BadInput(f"{path} has nothing that is all of what the options name")
     return left
 
 
@@ -145,7 +153,7 @@ def _remove(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInput(f"--plan {file}: the old plan cannot be removed: {error.strerror}") from error
+        raise BadInput(f"--plan {file}: no plan can be put there: {error.strerror}") from error
 
 
 def _write(file: Path, plan: Plan) -> None:
@@ -160,22 +168,26 @@ def _write(file: Path, plan: Plan) -> None:
         raise BadInput(f"--plan {file}: the plan cannot be written: {error.strerror}") from error
 
 
+def _explain(plan: Plan, chosen: argparse.Namespace) -> None:
+    if chosen.json:
+        console.emit(plan.to_json().decode())
+    else:
+        console.emit("".join(f"{line}\n" for line in plan_report.explain(plan, chosen.explain)))
+
+
 def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
     for warning in plan.warnings:
         terminal.warn(warning)
     for line in plan_report.error_lines(plan):
         terminal.error(line)
-    if chosen.explain:
-        for line in plan_report.explain(plan, chosen.explain):
-            print(line)
-    elif plan.actions or plan.errors:
+    if plan.actions or plan.errors:
         terminal.table(plan_report.HEADINGS, plan_report.rows(plan))
     if plan.actions:
         terminal.info(f"{plan_report.summary(plan)}; the plan is {chosen.plan}; next: nox -s build")
     else:
         terminal.info(plan_report.summary(plan))
     if chosen.json:
-        console.emit(plan.to_json())
+        console.emit(plan.to_json().decode())
     ci.tell(nodes(plan, str(chosen.plan)), plan_report.markdown(plan), result_on_stdout=chosen.json)
 
 

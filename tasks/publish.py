@@ -7,6 +7,7 @@ see a whole index at every instant. A wheel that is published keeps its bytes an
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 from datetime import UTC, datetime
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from tasks import console, matrixfile, options
 from tasks.core.candidates import Outcome, Result
-from tasks.core.errors import BadInput, Failed, Refused
+from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core.moments import fixed_moment
 from tasks.core.protocol import Context, publish
 from tasks.core.storage import IF_ABSENT, Kind
 from tasks.core.yanking import yank
@@ -28,7 +30,7 @@ from tasks.stores.overlay import Overlay
 from tasks.stores.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tasks.console import Console
     from tasks.core.matrix import Matrix
@@ -88,7 +90,7 @@ def _port(text: str) -> int:
 
 
 def _stage(chosen: argparse.Namespace, out: Console) -> int:
-    _check(chosen)
+    _refuse_contradictions(chosen)
     matrix = _matrix(chosen)
     store = open_store(_location(chosen, matrix))
     if chosen.serve:
@@ -106,15 +108,20 @@ def _stage(chosen: argparse.Namespace, out: Console) -> int:
     return _exit_code(results)
 
 
-def _check(chosen: argparse.Namespace) -> None:
-    """Refuse options that say nothing together."""
-    marks = chosen.yank or chosen.unyank
+def _refuse_contradictions(chosen: argparse.Namespace) -> None:
+    """Refuse options that would have no effect beside the others."""
+    modes = {"--serve": chosen.serve, "--rebuild": chosen.rebuild, "--yank": chosen.yank, "--unyank": chosen.unyank}
+    mode = next((name for name, wanted in modes.items() if wanted), "")
+    if mode and chosen.folders:
+        raise BadInput(f"{mode} publishes no folders: leave out {chosen.folders[0]}, or {mode}")
+    if mode and chosen.require_records:
+        raise BadInput(f"{mode} reads no records: leave out --require-records")
+    if chosen.serve and chosen.dry_run:
+        raise BadInput("--serve writes nothing anyway: leave out --dry-run")
+    if chosen.port is not None and not chosen.serve:
+        raise BadInput("--port is for --serve")
     if chosen.reason is not None and not chosen.yank:
         raise BadInput("--reason says why wheels are yanked: name them with --yank")
-    if chosen.folders and (marks or chosen.rebuild or chosen.serve):
-        raise BadInput(f"{chosen.folders[0]}: folders are for publishing; --yank, --rebuild and --serve take none")
-    if chosen.require_records and (marks or chosen.rebuild or chosen.serve):
-        raise BadInput("--require-records is for publishing; --yank, --rebuild and --serve read no records")
     if chosen.dist != Path(options.DIST) and not chosen.dist.is_dir():  # the default need not be there yet
         raise BadInput(f"--dist: there is no directory {chosen.dist}")
 
@@ -131,13 +138,14 @@ def _results(chosen: argparse.Namespace, store: Store, context: Context, out: Co
 
 
 def _matrix(chosen: argparse.Namespace) -> Matrix | None:
-    """Return the matrix, None where there is none and nobody named one."""
+    """Return the matrix, None where there is none and nobody named one, or where it has nothing to say."""
     path = options.matrix_path(chosen)
+    if chosen.serve and options.chosen_index(chosen):
+        return None
     return matrixfile.load(path) if options.names_matrix(chosen) or path.exists() else None
 
 
 def _location(chosen: argparse.Namespace, matrix: Matrix | None) -> str:
-    """Return the index's location: what the user chose, else the matrix's, else the default."""
     given = options.chosen_index(chosen)
     if given or matrix is None:
         return given or options.INDEX
@@ -146,11 +154,7 @@ def _location(chosen: argparse.Namespace, matrix: Matrix | None) -> str:
 
 def _upload_time(environment: os._Environ[str]) -> str:
     """Return the time that new files get, in PEP 700's format."""
-    epoch = environment.get("SOURCE_DATE_EPOCH")
-    try:
-        moment = datetime.now(UTC) if not epoch else datetime.fromtimestamp(int(epoch), UTC)
-    except (ValueError, OverflowError, OSError):
-        raise BadInput(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from None
+    moment = fixed_moment(environment) or datetime.now(UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -160,15 +164,29 @@ def _publish(store: Store, context: Context, files: DistFiles, out: Console) -> 
     for result in results:
         if result.outcome is Outcome.PUBLISHED and result.filename in unrecorded:
             out.warn(f"{result.filename} has no build record: nobody will know how it was built")
-    _file_visits(files, store)
+    try:
+        _file_visits(files, store)
+    except ServiceFailed as error:
+        if any(result.outcome is Outcome.PUBLISHED for result in results):
+            raise
+        out.warn(f"the visits are not filed: {error}")  # nothing else was to be written
     return sorted([*results, *files.refused], key=lambda result: result.filename)
 
 
 def _file_visits(files: DistFiles, store: Store) -> None:
+    """File each visit once; two with one name, as of two jobs in the same second, are two."""
     for name, data in files.visits:
-        path = f"visits/{name}"
-        if store.head(path) is None:
-            store.put(path, data, kind=Kind.VISIT, condition=IF_ABSENT)
+        for path in _free_names(f"visits/{name.removesuffix('.json')}"):
+            stored = store.get(path)
+            if stored is None:
+                store.put(path, data, kind=Kind.VISIT, condition=IF_ABSENT)
+            if stored is None or stored.data == data:
+                break
+
+
+def _free_names(stem: str) -> Iterator[str]:
+    yield f"{stem}.json"
+    yield from (f"{stem}-{number}.json" for number in itertools.count(2))
 
 
 def _rebuild(store: Store, context: Context, out: Console) -> list[Result]:

@@ -33,7 +33,7 @@ ROOTS = ("simple", "json")
 """Two roots of the Simple API: one negotiates, as PEP 691 says; the other is JSON whatever is asked for, which a static
 host can serve, too."""
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _TYPES = {
     ".whl": Kind.WHEEL.content_type,
     ".metadata": Kind.METADATA.content_type,

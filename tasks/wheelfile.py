@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import zipfile
 import zlib
 from typing import TYPE_CHECKING
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _CHUNK = 1024 * 1024  # bytes
+
+
+# What zipfile raises for archives that are damaged, encrypted or compressed in ways that it does not know.
+_UNREADABLE = (ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
 
 class UnreadableWheel(Exception):
@@ -45,7 +50,7 @@ def read_wheel(path: Path) -> WheelContents:
                 wheel=_read(archive, f"{dist_info}/WHEEL"),
                 record=_read(archive, f"{dist_info}/RECORD"),
             )
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except _UNREADABLE as error:
         raise UnreadableWheel(str(error)) from error
 
 

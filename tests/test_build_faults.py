@@ -88,6 +88,24 @@ def failing(sdists: Path) -> dict[str, tuple[Action, str]]:
             "the wheel's check failed (run): stale",
         ),
         (
+            action(
+                make_sdist(
+                    sdists, "eggs10", before="sys.exit('cannot fetch https://user:s3cret@h.test/x, http://[a@b')"
+                )
+            ),
+            "the build failed: cannot fetch https://h.test/x, http://b",
+        ),
+        (
+            action(
+                make_sdist(
+                    sdists,
+                    "eggs11",
+                    after="files['eggs11-1.0.dist-info/WHEEL'] = 'Wheel-Version: 1.0\\nRoot-Is-Purelib: false\\nTag: garbage\\n'",
+                )
+            ),
+            f"{wheel_name('eggs11')}: WHEEL has a tag that is none: Tag 'garbage' must have exactly three components",
+        ),
+        (
             action(make_sdist(sdists, "eggs9"), python=missing),
             "no interpreter for cp399 on PATH; there are: ",
         ),
@@ -112,7 +130,7 @@ def test_every_failure_has_its_reason_and_none_costs_another_wheel(tmp_path: Pat
         assert (tmp_path / f"dist/logs/{each.key}.txt.gz").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     waiting = "print('waiting', flush=True); time.sleep(float(os.environ['NAP']))"
     first = action(make_sdist(tmp_path / "sdists", "spam"))

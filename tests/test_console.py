@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +14,8 @@ from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
 
 if TYPE_CHECKING:
     import argparse
+
+ROOT = Path(__file__).parent.parent
 
 
 def run(*argv: str, error: BaseException | None = None) -> int:
@@ -56,6 +62,37 @@ def test_an_interruption_is_130_and_says_how_to_go_on(capsys: pytest.CaptureFixt
 def test_messages_go_to_standard_error(capsys: pytest.CaptureFixture[str], options: list[str], said: str) -> None:
     assert run(*options) == 0
     assert capsys.readouterr() == ("", said)
+
+
+def test_a_message_shows_no_password_and_commands_no_ci(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = BadInput("at https://user:pw@x.example/y\n##vso[task.setvariable variable=x]evil :key:")
+    assert run(error=error) == 2
+    assert capsys.readouterr().err == "error: at https://x.example/y\n##vso[task.setvariable variable=x]evil :key:\n"
+    monkeypatch.setenv("TF_BUILD", "True")
+    assert run(error=error) == 2
+    assert capsys.readouterr().err == "error: at https://x.example/y\n# #vso[task.setvariable variable=x]evil :key:\n"
+
+
+def test_a_fault_of_ours_is_one_line_and_with_verbose_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(error=ZeroDivisionError("oh")) == 1
+    assert capsys.readouterr().err == (
+        "error: this is a fault of spare-tire, please report it: ZeroDivisionError: oh\n"
+        "error: --verbose shows where it happened\n"
+    )
+    with pytest.raises(ZeroDivisionError):
+        run("--verbose", error=ZeroDivisionError("oh"))
+
+
+@pytest.mark.parametrize("streams", [">", "2>"])
+def test_a_reader_that_has_gone_changes_no_outcome(streams: str, tmp_path: Path) -> None:
+    (tmp_path / "m.yml").write_text("packages: {}\n")
+    redirect = "2>/dev/null" if streams == ">" else "2>&1 >/dev/null"
+    command = f"( {sys.executable} -m tasks.plan --json --matrix m.yml {redirect}; echo $? >code ) | true"
+    subprocess.run(["sh", "-c", command], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert (tmp_path / "build/plan.json").is_file()
 
 
 def test_quiet_and_verbose_exclude_each_other() -> None:

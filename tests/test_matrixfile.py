@@ -67,7 +67,10 @@ def test_a_tree_keeps_text_and_lines(tmp_path: Path) -> None:
         ("a:\n\tb: c\n", "m.yml:2: the line is indented with a tab, which YAML does not allow; use spaces"),
         ("a: [1\n", "m.yml:2: not YAML: did not find expected ',' or ']'"),
         ("a: 1\na: 2\n", "m.yml:2: a: the key is there already, in line 1"),
-        ("a: &x 1\nb: 2\n", "m.yml:1: YAML aliases and anchors are not used here; write the value out"),
+        ("a: &x 1\nb: 2\n", "m.yml:1: YAML aliases, anchors and tags are not used here; write the value out"),
+        ("a: !!str 1\n", "m.yml:1: YAML aliases, anchors and tags are not used here; write the value out"),
+        ("a: 1\nb: \x07\n", "m.yml:2: not YAML: unacceptable character #x0007: control characters are not allowed"),
+        ("a: " + "[" * 3000 + "]" * 3000, "m.yml:1: lists and mappings are nested more than 50 deep"),
         ("? [a]\n: 1\n", "m.yml:1: the file: a key must be text, found a list or a mapping"),
         ("a: 1\n---\nb: 2\n", "m.yml:2: not YAML: but found another document"),
         ("a: \x07\n", "m.yml:1: not YAML: unacceptable character #x0007: control characters are not allowed"),
@@ -91,6 +94,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             f"{COMPACT}  x: latest\n",
             "m.yml:7: packages.x: expected a list of versions, or a mapping with the key versions, found 'latest'",
         ),
+        (f"{COMPACT}  x: []\n", "m.yml:7: packages.x: expected a list of versions, found an empty list"),
         (
             f"{COMPACT}  x: [six]\n",
             "m.yml:7: packages.x[0]: expected latest, a version or a specifier, found 'six'",
@@ -135,6 +139,30 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             "m.yml:7: packages.x.sdist: expected URL#sha256= and 64 hex digits, found 'https://x.example/x-1.tar.gz'",
         ),
         (
+            f"{COMPACT}  x: {{versions: [latest], build: {{constraints: ['y @ https://y.example/y.zip']}}}}\n",
+            "m.yml:7: packages.x.build.constraints[0]: expected a requirement as PEP 508 writes it, found 'y @ https://y.example/y.zip': installers run outside the sandbox, so they get no URL",
+        ),
+        (
+            f'{COMPACT}  x: {{versions: [latest], build: {{env: {{A: "x\\0y"}}}}}}\n',
+            "m.yml:7: packages.x.build.env.A: expected text, found 'x\0y': it has a NUL character",
+        ),
+        (
+            f"{COMPACT}  x: {{versions: [latest], build: {{revision: {'9' * 5000}}}}}\n",
+            f"m.yml:7: packages.x.build.revision: expected a whole number, found '{'9' * 100}…'",
+        ),
+        (
+            f"{COMPACT}  x: {{versions: [latest], build: {{on: hots}}}}\n",
+            "m.yml:7: packages.x: build: no target is named 'hots' (there are host, freebsd)",
+        ),
+        (
+            f"{COMPACT}  x: {{versions: {{'1': {{wheels: []}}}}, abi: abi3}}\n",
+            "m.yml:7: packages.x: the key 'abi' has no effect on the flat form, where each wheel says its own",
+        ),
+        (
+            "public_index: https://u:pw@index.example/simple\npackages: {}\n",
+            "m.yml:1: public_index: expected a directory or a URL without credentials, found 'https://u:pw@index.example/simple': a password does not belong in this file; netrc and PIP_INDEX_URL are for that",
+        ),
+        (
             f"{COMPACT}  x_y: [latest]\n  X-Y: [latest]\n",
             "m.yml:8: packages.X-Y: the package is there already, as x_y (PEP 503)",
         ),
@@ -161,7 +189,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         (
             "targets:\n  t: {instance: a/1, arch: x, platform_tag: bad-tag, python: [cp3]}\npackages: {}\n",
             (
-                "m.yml:2: targets.t.platform_tag: expected a platform tag such as freebsd_15_1_release_amd64, found "
+                "m.yml:2: targets.t.platform_tag: expected a platform tag, found "
                 "'bad-tag': a platform tag looks like freebsd_15_1_release_amd64: letters, digits and underscores"
             ),
         ),
@@ -174,7 +202,7 @@ def test_what_does_not_fit_is_named_by_line_and_key_path(tmp_path: Path, text: s
 def test_all_problems_are_reported_in_one_go_by_line(tmp_path: Path) -> None:
     text = "index: [a]\ntargets:\n  t: {instance: 5 5, pithon: [x]}\npackages:\n  x: [latest, '1..2']\n  y: 3\n"
     assert problems(tmp_path, text) == [
-        "m.yml:1: index: expected text, found a list",
+        "m.yml:1: index: expected a directory or a URL without credentials, found a list",
         "m.yml:3: targets.t.pithon: unknown key; did you mean 'python'?",
         "m.yml:3: targets.t.instance: expected an instance such as local or freebsd/15.1, found '5 5'",
         "m.yml:5: packages.x[1]: expected latest, a version or a specifier, found '1..2'",

@@ -77,7 +77,10 @@ def test_what_is_missing_is_planned(here: Here, capsys: pytest.CaptureFixture[st
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.splitlines()[0] == "planning wheel_matrix.yml"
-    assert "1 wheel to build, 0 wheels needed no build; the plan is build/plan.json; next: nox -s build" in said.err
+    assert (
+        "1 wheel to build (0 on this machine), 0 wheels needed no build; the plan is build/plan.json; next: nox -s build"
+        in said.err
+    )
 
 
 def test_nothing_to_build_is_one_line(here: Here, capsys: pytest.CaptureFixture[str]) -> None:

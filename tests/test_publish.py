@@ -390,6 +390,60 @@ def test_a_wheel_that_two_jobs_built_differently_is_refused_and_the_others_go_ou
     assert [path.name for path in (here / "dist/index/packages").glob("*.whl")] == ["other-1.0-py3-none-any.whl"]
 
 
+def test_what_a_build_has_not_finished_is_not_published(here: Path) -> None:
+    make_wheel(here / "artifacts" / "wheels")
+    make_wheel(here / "artifacts" / ".staging" / "run-1", "half")
+
+    assert main(["artifacts"]) == 0
+
+    assert [path.name for path in (here / "dist/index/packages").glob("*.whl")] == ["demo-1.0-py3-none-any.whl"]
+
+
+def test_two_visits_of_one_name_are_both_filed(here: Path) -> None:
+    for job in ("1", "2", "3"):
+        make_wheel(here / "artifacts" / job)
+        (here / "artifacts" / job / "visits").mkdir()
+        (here / "artifacts" / job / "visits" / "local-20260101T000000Z.json").write_text(f'{{"job": {int(job) // 2}}}')
+
+    assert main(["artifacts"]) == 0
+    assert main(["artifacts"]) == 0
+
+    filed = sorted((here / "dist/index/visits").iterdir())
+    assert [(path.name, path.read_text()) for path in filed] == [
+        ("local-20260101T000000Z-2.json", '{"job": 1}'),
+        ("local-20260101T000000Z.json", '{"job": 0}'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["artifacts", "--rebuild"], "--rebuild publishes no folders: leave out artifacts, or --rebuild"),
+        (["artifacts", "--serve"], "--serve publishes no folders: leave out artifacts, or --serve"),
+        (["--serve", "--dry-run"], "--serve writes nothing anyway: leave out --dry-run"),
+        (["--port", "1"], "--port is for --serve"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(
+    here: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "artifacts").mkdir()
+    assert main(arguments) == 2
+    assert errors(capsys) == [f"error: {message}"]
+
+
+def test_a_wheel_deeper_in_packages_is_not_listed_by_a_rebuild(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_wheel(here / "dist/index/packages/sub")
+
+    assert main(["--rebuild"]) == 1
+
+    path = "packages/sub/demo-1.0-py3-none-any.whl"
+    assert (
+        f"error: sub/demo-1.0-py3-none-any.whl: {path} cannot be listed as it is: it does not lie directly in packages/"
+        in errors(capsys)
+    )
+
+
 def test_an_epoch_that_is_none_is_bad_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -528,7 +582,7 @@ def test_rebuilding_reports_what_it_cannot_use_and_goes_on(here: Path, capsys: p
     assert main(["--index", "index", "--rebuild", "--quiet"]) == 1
 
     assert errors(capsys) == [
-        "error: demo-1.0.tar.gz: packages/demo-1.0.tar.gz is not listed: it is no wheel",
+        "error: demo-1.0.tar.gz: packages/demo-1.0.tar.gz cannot be listed as it is: it is no wheel",
         "error: gone-1.0-py3-none-any.whl: simple/gone/index.json lists it, and packages/ has it not: restore it",
         (
             "error: simple/foreign/index.html: simple/foreign/index.html was written by another tool and nothing in "
@@ -538,7 +592,7 @@ def test_rebuilding_reports_what_it_cannot_use_and_goes_on(here: Path, capsys: p
             "error: spoiled-1.0-py3-none-any.whl: packages/spoiled-1.0-py3-none-any.whl has not the bytes that its page "
             f"states (sha256 {spoiled}): restore it from a backup"
         ),
-        "error: torn-1.0-py3-none-any.whl: packages/torn-1.0-py3-none-any.whl is not listed: File is not a zip file",
+        "error: torn-1.0-py3-none-any.whl: packages/torn-1.0-py3-none-any.whl cannot be listed as it is: File is not a zip file",
     ]
     assert snapshot(here / "index") == before
 

@@ -108,10 +108,10 @@ def test_a_wheel_that_is_not_there_is_bad_input_and_nothing_is_yanked(
     [
         (["--reason", "x"], "--reason says why wheels are yanked: name them with --yank"),
         (["--unyank", OLD, "--reason", "x"], "--reason says why wheels are yanked: name them with --yank"),
-        ([".", "--yank", OLD], ".: folders are for publishing; --yank, --rebuild and --serve take none"),
+        ([".", "--yank", OLD], "--yank publishes no folders: leave out ., or --yank"),
         (
             ["--rebuild", "--require-records"],
-            "--require-records is for publishing; --yank, --rebuild and --serve read no records",
+            "--rebuild reads no records: leave out --require-records",
         ),
     ],
 )

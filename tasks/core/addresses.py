@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+_USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"@]*(?:@[^/?#\s'\"@]*)*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +19,7 @@ class Credentials:
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:
-    """Return ``url`` without its user info, and the user info, percent-decoded."""
+    """Return ``url`` without its user info, and the user info, percent-decoded. Raises ``ValueError`` for no URL."""
     if "@" not in url:  # of ten thousand URLs of a page, say
         return url, None
     parts = urlsplit(url)
@@ -27,9 +30,9 @@ def split_credentials(url: str) -> tuple[str, Credentials | None]:
     return urlunsplit(parts._replace(netloc=host)), Credentials(unquote(user), unquote(password))
 
 
-def without_credentials(url: str) -> str:
-    """Return ``url`` without its user info."""
-    return split_credentials(url)[0]
+def without_credentials(text: str) -> str:
+    """Return a URL, or any text with URLs in it, without user info. The text is not parsed: it may be anybody's."""
+    return _USER_INFO.sub("", text)
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

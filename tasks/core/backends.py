@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from tasks.core.actions import Action
 
-PYTHON_TAG = "{python_tag}"
-"""The one placeholder of a config setting: the interpreter tag, ``cp314``."""
 _BUILD_OPTION = "--build-option"
 _LIMITED_API = "--py-limited-api"
 
@@ -34,12 +32,8 @@ def uses_setuptools(pyproject: bytes | None) -> bool:
 
 def config_settings(action: Action, pyproject: bytes | None) -> Mapping[str, tuple[str, ...]]:
     """Return the action's config settings: the matrix's, and for abi3 wheels those that setuptools needs for them."""
-    tag = action.python.interpreter
-    made = {
-        name: tuple(value.replace(PYTHON_TAG, tag) for value in values)
-        for name, values in sorted((action.rules.config_settings or {}).items())
-    }
+    made = dict(sorted((action.rules.config_settings or {}).items()))
     said = made.get(_BUILD_OPTION, ())
     if action.wheel.abi == ABI3 and uses_setuptools(pyproject) and not any(_LIMITED_API in value for value in said):
-        made[_BUILD_OPTION] = (*said, _LIMITED_API, tag)
+        made[_BUILD_OPTION] = (*said, _LIMITED_API, action.python.interpreter)
     return made

@@ -39,6 +39,8 @@ class Mapping:
 
 
 Node = Scalar | Listing | Mapping
+LONGEST = 100
+"""Characters of a scalar that a message shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +80,9 @@ class Place:
 def describe(node: Node) -> str:
     """Return how a message names what was found."""
     if isinstance(node, Listing):
-        return "a list"
+        return "a list" if node.items else "an empty list"
     if isinstance(node, Mapping):
-        return "a mapping"
+        return "a mapping" if node.entries else "an empty mapping"
     if node.empty:
         return "nothing"
-    return f"'{node.text}'"
+    return f"'{node.text if len(node.text) <= LONGEST else node.text[:LONGEST] + '…'}'"

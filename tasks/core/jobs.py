@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tasks.core.addresses import without_credentials
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -54,6 +56,8 @@ class Result:
     reason: str | None
     """Why it failed."""
     wheel: BuiltFile | None
+    refused: bool = False
+    """Whether it failed because the sdist is hostile or another one: nothing of it was run."""
     requirements: tuple[str, ...] = ()
     """The build environment as resolved."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +112,7 @@ def read_result(data: bytes, key: str) -> Result:
         return Result(
             built=document["outcome"] == "built",
             reason=_text(document["reason"]),
+            refused=document["outcome"] == "refused",
             wheel=None if wheel is None else _built_file(wheel),
             requirements=tuple(sorted(map(str, document["requirements"]))),
             environment={str(name): str(value) for name, value in document["environment"].items()},
@@ -122,7 +127,7 @@ def read_result(data: bytes, key: str) -> Result:
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else " ".join(str(value).split())
+    return None if value is None else without_credentials(" ".join(str(value).split()))
 
 
 def _built_file(wheel: Mapping[str, Any]) -> BuiltFile:

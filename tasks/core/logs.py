@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tasks.core.addresses import without_credentials
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -52,6 +54,12 @@ def harmless(line: str) -> str:
     The runners look for them at the beginning of a line, after blanks, or anywhere, depending on their version.
     """
     return _COMMAND.sub(lambda match: f"{match[0]} ", plain(line))
+
+
+def message(text: str, environ: Mapping[str, str]) -> str:
+    """Return a message of ours that commands nothing and shows no credentials, whatever it quotes."""
+    clean = harmless if folding(environ) else plain
+    return "\n".join(clean(line) for line in without_credentials(text).splitlines())
 
 
 def group(how: Folding, title: str, lines: Iterable[str]) -> Iterator[str]:

@@ -238,7 +238,7 @@ def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
         "instances": instances,
         "packages": packages,
     }
-    return {key: value for key, value in top.items() if value}
+    return {key: value for key, value in top.items() if value or key == "packages"}
 
 
 def digest(matrix: Matrix, machine: Machine | None) -> str:

@@ -210,7 +210,13 @@ def _flat_wheels(raw: RawMatrix) -> Iterator[At[FlatWheel]]:
 def _entries(found: At[Compact], raw: RawMatrix) -> tuple[Entry, ...]:
     package = found.value
     if isinstance(package.versions, Mapping):
+        for key in ("abi", "targets"):
+            if getattr(package, key):
+                found.report(f"the key '{key}' has no effect on the flat form, where each wheel says its own")
         return tuple(_flat_entries(package, package.versions))
+    for pattern in dict.fromkeys(pattern for rule in package.build for pattern in rule.on):
+        if not any(matches((pattern,), name) for name in raw.targets):
+            found.report(f"build: no target is named '{pattern}' (there are {_listed(raw.targets)})")
     for pattern in dict.fromkeys([*package.targets, *(each for item in package.versions for each in item.targets)]):
         if not any(matches((pattern,), name) for name in raw.targets):
             found.report(f"no target is named '{pattern}' (there are {_listed(raw.targets)})")

@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, canonicalize_name
 
+from tasks.core.addresses import without_credentials
 from tasks.core.document import Node, Place
 from tasks.core.errors import BadInput
 from tasks.core.matrix import WORKERS, Check, ConditionalRules, Matrix, PinnedSdist, Rules
@@ -82,10 +83,25 @@ def _request(text: str) -> str:
 
 def _requirement(text: str) -> str:
     try:
-        Requirement(text)
+        found = Requirement(text)
     except InvalidRequirement as error:
         raise ValueError(str(error).splitlines()[0]) from error
+    if found.url:
+        raise ValueError("installers run outside the sandbox, so they get no URL")
     return text
+
+
+def _text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("it has a NUL character")
+    return text
+
+
+def _public(text: str) -> str:
+    """Refuse credentials: a matrix is read by many, and so is what is written from it."""
+    if without_credentials(text) != text:
+        raise ValueError("a password does not belong in this file; netrc and PIP_INDEX_URL are for that")
+    return _text(text)
 
 
 def _specifier(text: str) -> SpecifierSet:
@@ -111,7 +127,7 @@ def _duration(text: str) -> int:
 
 
 def _sdist(text: str) -> PinnedSdist:
-    match = _SDIST.fullmatch(text)
+    match = _SDIST.fullmatch(_public(text))
     if match is None:
         raise ValueError
     return PinnedSdist(url=match["url"], sha256=match["sha256"])
@@ -140,12 +156,13 @@ def _joined(sets: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(platform for platforms in sets for platform in platforms))
 
 
-ANY_TEXT = Text("text", str)
-PATH = Text("a path", str)
+ANY_TEXT = Text("text", _text)
+PATH = Text("a path", _text)
+LOCATION = Text("a directory or a URL without credentials", _public)
 REQUIREMENT = Text("a requirement as PEP 508 writes it", _requirement)
 PATTERN = Text("a pattern of target names, such as freebsd-*", str)
-PLATFORM = Text("a platform tag such as freebsd_15_1_release_amd64", parse_platforms, pattern=r"^[A-Za-z0-9_.]+$")
-PYTHON_TAG = Text("an interpreter tag such as cp314", PythonTag.parse, pattern=r"^cp[0-9]{2,3}t?$")
+PLATFORM = Text("a platform tag", parse_platforms, pattern=r"^[A-Za-z0-9_.]+$")
+PYTHON_TAG = Text("an interpreter tag", PythonTag.parse, pattern=r"^cp[0-9]{2,3}t?$")
 ARCH = _word("a processor such as x86_64 or aarch64", r"[A-Za-z0-9_]+")
 TARGET_NAME = _word("a name: letters, digits, '.', '_' and '-'", r"[A-Za-z0-9][A-Za-z0-9._-]*")
 INSTANCE_NAME = _word("an instance such as local or freebsd/15.1", r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?")
@@ -169,7 +186,7 @@ RULE_FIELDS = {
     ),
     "system_packages": Field(ListOf(SYSTEM_PACKAGE, "a list of system packages"), "what the package manager installs"),
     "patches": Field(ListOf(PATH, "a list of paths"), "patches to the sdist, in order; relative to this file"),
-    "native": Field(Boolean(), "whether the wheel holds machine code; asked of the sdist where it is not said"),
+    "native": Field(Boolean(), "whether the wheel holds machine code; default: as the public index's wheels"),
     "network": Field(Boolean(), "whether the build may use the network"),
     "revision": Field(Integer("a whole number"), "the wheel's build tag: the only way to replace a published wheel"),
     "timeout": Field(
@@ -300,9 +317,9 @@ PACKAGE = Record(
 )
 MATRIX = Record(
     {
-        "index": Field(ANY_TEXT, "the team's index: a directory, or s3://bucket/prefix"),
+        "index": Field(LOCATION, "the team's index: a directory, or s3://bucket/prefix"),
         "index_url": Field(INDEX_URL, "the index's address as installers see it, for URLs that have to be absolute"),
-        "public_index": Field(ANY_TEXT, "the index that sdists and releases come from, where it is not pip's"),
+        "public_index": Field(LOCATION, "the index that sdists and releases come from, where it is not pip's"),
         "instances": Field(MappingOf(INSTANCE, INSTANCE_NAME, "a mapping of instances"), "how to get hold of workers"),
         "targets": Field(MappingOf(Located(TARGET), TARGET_NAME, "a mapping of targets"), "the platforms"),
         "packages": Field(

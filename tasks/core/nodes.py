@@ -33,7 +33,7 @@ def nodes(plan: Plan, plan_file: str) -> dict[str, dict[str, str]]:
             "arch": arch,
             "python": lowest,
             "pythons": " ".join(others),
-            "job_data": _job_data(name, arch, actions, plan_file),
+            "job_data": _job_data(name, arch, actions, plan, plan_file),
         }
         if instance.agent is not None:
             node["agent"] = instance.agent
@@ -48,11 +48,11 @@ def _free_name(wished: str, taken: dict[str, dict[str, str]]) -> str:
     return name
 
 
-def _job_data(instance: str, arch: str, actions: tuple[Action, ...], plan_file: str) -> str:
+def _job_data(instance: str, arch: str, actions: tuple[Action, ...], plan: Plan, plan_file: str) -> str:
     data: dict[str, Any] = {"instance": instance, "arch": arch, "packages": [_package(action) for action in actions]}
     text = json.dumps(data, sort_keys=True)
     if len(text.encode()) + _RESERVE > JOB_DATA_LIMIT:
-        text = json.dumps({**data, "packages": [], "plan": plan_file}, sort_keys=True)
+        text = json.dumps({**data, "packages": [], "plan": plan_file, "matrix": plan.matrix}, sort_keys=True)
     return text
 
 

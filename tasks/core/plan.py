@@ -49,6 +49,8 @@ class Plan:
 
     matrix: str
     """The matrix's digest (``tasks.core.matrix.digest``)."""
+    public_index: str | None = None
+    """Where sdists and build requirements come from, where the matrix says so; else pip's configuration counts."""
     instances: Mapping[str, Instance] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -68,6 +70,7 @@ class Plan:
             "format": FORMAT,
             "version": VERSION,
             "matrix": self.matrix,
+            "public_index": self.public_index,
             "instances": {
                 name: {"worker": instance.worker, "agent": instance.agent} for name, instance in self.instances.items()
             },
@@ -89,7 +92,9 @@ class Plan:
             found = document.get("version")
             raise BadInput(f"{file}: the plan's format has version {found}, this reads version {VERSION}; {again}")
         actions = []
-        for number, entry in enumerate(document.get("actions", ())):
+        if not isinstance(document.get("actions"), list):
+            raise BadInput(f"{file}: actions: expected a list; {again}")
+        for number, entry in enumerate(document["actions"]):
             try:
                 actions.append(Action.from_dict(entry))
             except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -97,6 +102,7 @@ class Plan:
         try:
             return cls(
                 matrix=document["matrix"],
+                public_index=document["public_index"],
                 instances={name: Instance(name=name, **found) for name, found in document["instances"].items()},
                 actions=tuple(actions),
                 skipped=tuple(Skipped(**entry) for entry in document["skipped"]),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from tasks.core.matrix import LOCAL
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -14,12 +16,13 @@ if TYPE_CHECKING:
 
     from tasks.core.actions import Action
     from tasks.core.plan import Plan
+    from tasks.core.targets import PythonTag
 
 HEADINGS = ("target", "there", "upstream", "same", "error", "to build")
 
 
 def rows(plan: Plan) -> list[tuple[str, ...]]:
-    """Return a row of :data:`HEADINGS` for each target, sorted: what is to be built by name, the rest counted."""
+    """Return rows of :data:`HEADINGS`, sorted: what is to be built by name, the rest counted; alike targets are one."""
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for skipped in plan.skipped:
         counts[skipped.target, skipped.state] += 1
@@ -28,24 +31,26 @@ def rows(plan: Plan) -> list[tuple[str, ...]]:
     to_build: dict[str, list[Action]] = defaultdict(list)
     for action in plan.actions:
         to_build[action.target].append(action)
-    return [
-        (
-            target,
-            *(str(counts.get((target, state), "")) for state in ("present", "upstream", "same", "error")),
-            f"{len(to_build[target])}: {_named(to_build[target])}" if target in to_build else "",
-        )
-        for target in sorted({*to_build, *(target for target, _ in counts)})
-    ]
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for target in sorted({*to_build, *(target for target, _ in counts)}):
+        cells = [str(counts.get((target, state), "")) for state in ("present", "upstream", "same", "error")]
+        alike[*cells, _named(to_build[target])].append(target)
+    return [("\n".join(targets), *cells) for cells, targets in alike.items()]
 
 
 def _named(actions: list[Action]) -> str:
     """Name each package once, its versions after it, and the interpreters where there are several."""
     versions: dict[str, dict[Version, None]] = defaultdict(dict)
+    pythons: dict[str, set[PythonTag]] = defaultdict(set)
     for action in actions:
         versions[action.package][action.version] = None
-    named = ", ".join(" ".join([package, *map(str, versions[package])]) for package in versions)
-    pythons = list(dict.fromkeys(python.tag for python in sorted({action.python for action in actions})))
-    return named if len(pythons) == 1 else f"{named} ({' '.join(pythons)})"
+        pythons[action.package].add(action.python)
+    several = len({python.tag for tags in pythons.values() for python in tags}) > 1
+    named = [
+        " ".join([package, *map(str, found), *(f"({python.tag})" for python in sorted(pythons[package]) if several)])
+        for package, found in versions.items()
+    ]
+    return f"{len(actions)}: {', '.join(named)}" if actions else ""
 
 
 def error_lines(plan: Plan) -> list[str]:
@@ -62,7 +67,9 @@ def error_lines(plan: Plan) -> list[str]:
 def summary(plan: Plan) -> str:
     """Return one line: how much is to be built, what is not, what is in error."""
     built, errors = len(plan.actions), len(plan.errors)
+    here = sum(plan.instances[action.instance].worker == LOCAL for action in plan.actions)
     said = f"{_count(built, 'wheel')} to build" if built else "nothing to build"
+    said += f" ({here} on this machine)" if here != built else ""
     said += f", {_count(len(plan.skipped), 'wheel')} needed no build"
     return f"{said}, {_count(errors, 'wheel')} in error" if errors else said
 
@@ -92,7 +99,7 @@ def explain(plan: Plan, package: str) -> Iterator[str]:
 
 
 def _row(cells: tuple[str, ...] | list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells) + " |"
 
 
 def _count(number: int, noun: str) -> str:

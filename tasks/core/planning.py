@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from packaging.tags import Tag
 from packaging.version import Version
 
 from tasks.core.actions import Action, Sdist
 from tasks.core.matrix import Matrix, Rules, Wanted
 from tasks.core.plan import Plan, PlanError, Skipped
 from tasks.core.releases import Project, Release, admits
-from tasks.core.resolution import Unresolved, resolve
+from tasks.core.resolution import LATEST, Unresolved, resolve
 from tasks.core.targets import ABI3
 from tasks.core.wheels import ExpectedWheel, WheelName
 
@@ -36,6 +37,9 @@ class Knowledge:
     """Each patch, by the path that the matrix gives."""
 
 
+Identity = tuple["NormalizedName", Version, tuple[int, str] | tuple[()], frozenset[Tag]]
+
+
 class Unplannable(Exception):
     """The wheel cannot be planned; the message says why and what to do."""
 
@@ -50,11 +54,11 @@ def questions(wanted: Iterable[Wanted], pages: Mapping[NormalizedName, ProjectPa
 
 def make_plan(matrix: Matrix, digest: str, wanted: Iterable[Wanted], known: Knowledge) -> Plan:
     """Decide every wheel that is asked for; one that cannot be planned leaves the others planned."""
-    planned: dict[ExpectedWheel, tuple[Action, Wanted]] = {}
+    planned: dict[Identity, tuple[Action, Wanted]] = {}
     skipped: list[Skipped] = []
     errors: list[PlanError] = []
     warnings: list[str] = []
-    for each in wanted:
+    for each in sorted(wanted, key=_wanted_order):
         try:
             decision = _decide(each, known, warnings)
             if isinstance(decision, Action):
@@ -65,10 +69,11 @@ def make_plan(matrix: Matrix, digest: str, wanted: Iterable[Wanted], known: Know
         if isinstance(decision, Skipped):
             skipped.append(decision)
         else:
-            planned[decision.wheel] = (decision, each)
+            planned[_identity(decision)] = (decision, each)
     actions = [action for action, _ in planned.values()]
     return Plan(
         matrix=digest,
+        public_index=matrix.public_index,
         instances={name: matrix.instance(name) for name in sorted({action.instance for action in actions})},
         actions=tuple(sorted(actions, key=_action_order)),
         skipped=tuple(sorted(skipped, key=_order)),
@@ -126,7 +131,7 @@ def _decide(wanted: Wanted, known: Knowledge, warnings: list[str]) -> Action | S
     native = rules.native if rules.native is not None else _has_platform_wheel(release)
     filename = _on_page(wanted, version, page, native=native)
     if filename is not None:
-        return _skipped(wanted, version, "present", _presence(wanted, release, known, page, filename))
+        return _skipped(wanted, version, "present", _presence(wanted, release, known, page, filename, warnings))
     if wanted.upstream and wanted.sdist is None:
         served = _upstream(wanted, release, native=native)
         if served is not None:
@@ -174,7 +179,14 @@ def _on_page(wanted: Wanted, version: Version, page: ProjectPage | None, *, nati
     return None
 
 
-def _presence(wanted: Wanted, release: Release, known: Knowledge, page: ProjectPage | None, filename: str) -> str:
+def _presence(
+    wanted: Wanted,
+    release: Release,
+    known: Knowledge,
+    page: ProjectPage | None,
+    filename: str,
+    warnings: list[str],
+) -> str:
     file = page.file(filename) if page else None
     if file is not None and file.recipe is not None:
         try:
@@ -182,6 +194,7 @@ def _presence(wanted: Wanted, release: Release, known: Knowledge, page: ProjectP
         except Unplannable:
             key = file.recipe
         if key != file.recipe:
+            warnings.append(f"{filename} is on the index, and its recipe has changed: set `revision` to replace it")
             return f"on the index: {filename}; recipe changed: set `revision`"
     return f"on the index: {filename}"
 
@@ -250,15 +263,26 @@ def _sdist(wanted: Wanted, release: Release, named: str) -> Sdist:
     )
 
 
-def _unique(action: Action, wanted: Wanted, planned: Mapping[ExpectedWheel, tuple[Action, Wanted]]) -> Action | Skipped:
+def _unique(action: Action, wanted: Wanted, planned: Mapping[Identity, tuple[Action, Wanted]]) -> Action | Skipped:
     """Return the action, or what it is the same as: entries that resolve to one wheel are one."""
-    if action.wheel not in planned:
+    if _identity(action) not in planned:
         return action
-    other, first = planned[action.wheel]
+    other, first = planned[_identity(action)]
     if other.key != action.key:
         name = action.wheel.filename
         raise Unplannable(f"{name} is planned already, for {first.text} on {first.target.name}, otherwise built")
     return _skipped(wanted, action.version, "same", f"the same wheel as {first.text} on {first.target.name}")
+
+
+def _identity(action: Action) -> Identity:
+    """Return what makes two wheels one: the order of platform tags in the name does not."""
+    wheel = action.wheel
+    return wheel.name, wheel.version, wheel.build, wheel.tags
+
+
+def _wanted_order(wanted: Wanted) -> tuple[object, ...]:
+    """Sort so that of equal wheels the same one is named whatever the order of the matrix: ``latest`` first."""
+    return wanted.name, wanted.text != str(LATEST), wanted.text, wanted.target.name, wanted.python
 
 
 def _skipped(wanted: Wanted, version: Version, state: str, reason: str) -> Skipped:

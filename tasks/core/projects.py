@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tasks.core.errors import ServiceFailed
 from tasks.core.index import HOME_PATH, LIST_HTML_PATH, LIST_PATH, ProjectPage, page_html_path, page_path
 from tasks.core.project_list import ProjectList
 from tasks.core.release_json import project_json, release_path, version_json
@@ -69,7 +70,12 @@ class Project:
         if state is None:
             return ProjectPage(name=self.name, serial=self.complete_serial)
         if state not in self._pages:
-            self._pages[state] = replace(ProjectPage.from_json(state, page_path(self.name)), name=self.name)
+            try:
+                self._pages[state] = replace(ProjectPage.from_json(state, page_path(self.name)), name=self.name)
+            except ServiceFailed:
+                if not self.rebuild:
+                    raise
+                return ProjectPage(name=self.name, serial=self.complete_serial)  # damaged: it is what is rebuilt
         return self._pages[state]
 
     def settings(self, page: ProjectPage) -> Settings:

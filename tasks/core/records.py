@@ -7,7 +7,6 @@ leave the form open (parameters, annotations), ``FORMAT`` and ``VERSION`` in ``i
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,6 @@ FORMAT, VERSION = "spare-tire/record", 1
 VISIT_FORMAT, VISIT_VERSION = "spare-tire/visit", 1
 BUILD_TYPE = "urn:spare-tire:build-type:wheel:1"
 BUILDER = "urn:spare-tire:worker:"
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +67,6 @@ class ActionOutcome:
 def timestamp(moment: datetime) -> str:
     """Return a moment as RFC 3339 has it, in UTC and whole seconds: ``2026-01-31T23:59:59Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def without_secrets(text: str) -> str:
-    """Return a text without the user info of the URLs in it."""
-    return _URL.sub(lambda match: without_credentials(match[0]), text)
 
 
 def record(action: Action, wheel: WheelContents, result: Result, origin: Origin) -> bytes:
@@ -211,7 +204,7 @@ def _byproducts(wheel: WheelContents, result: Result, origin: Origin) -> list[di
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     if isinstance(value, str):
-        return without_secrets(value)
+        return without_credentials(value)
     if isinstance(value, dict):
         return {name: _clean(item) for name, item in value.items()}
     return [_clean(item) for item in value] if isinstance(value, list) else value

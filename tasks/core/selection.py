@@ -48,6 +48,8 @@ class JobData:
     arch: str
     keys: tuple[str, ...] | None
     """Recipe keys; ``None`` for all of the instance and architecture."""
+    matrix: str | None = None
+    """The digest of the matrix that was planned, where there are no keys to tell one plan from another."""
 
     @classmethod
     def parse(cls, text: str) -> JobData:
@@ -56,7 +58,12 @@ class JobData:
             data: dict[str, Any] = json.loads(text)
             keys = tuple(str(package["action"]) for package in data["packages"])
             everything = not keys and bool(data.get("plan"))
-            return cls(instance=str(data["instance"]), arch=str(data["arch"]), keys=None if everything else keys)
+            return cls(
+                instance=str(data["instance"]),
+                arch=str(data["arch"]),
+                keys=None if everything else keys,
+                matrix=data.get("matrix"),
+            )
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             found = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
             raise BadInput(
@@ -103,6 +110,11 @@ def _handed_over(visits: Visits, plan: Plan, file: str, data: JobData) -> Visits
             "this is another plan than the one that JOB_DATA comes from"
         )
     if data.keys is None:
+        if data.matrix != plan.matrix:
+            raise BadInput(
+                f"{file}: it is the plan of the matrix {plan.matrix}, JOB_DATA is of {data.matrix}; "
+                "this is another plan than the one that JOB_DATA comes from"
+            )
         return {place: visits[place]}
     known = {action.key for action in visits[place]}
     missing = sorted(set(data.keys) - known)

@@ -6,6 +6,7 @@ file are reported in one go. Its ``schema`` is JSON Schema 2020-12.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -20,6 +21,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Schema = dict[str, Any]
+_SHORT_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 class Unreadable(Exception):
@@ -109,7 +111,7 @@ class Integer:
 
     def read(self, node: Node, place: Place) -> int:
         """Read a decimal number."""
-        if not isinstance(node, Scalar) or not node.text.isascii() or not node.text.isdecimal():
+        if not isinstance(node, Scalar) or not _SHORT_NUMBER.fullmatch(node.text):
             raise refuse(node, place, self.expected)
         if int(node.text) < self.minimum:
             raise refuse(node, place, f"{self.expected} (at least {self.minimum})")

@@ -138,7 +138,11 @@ def _metadata_problems(contents: WheelContents, parsed: WheelName) -> Iterator[s
 
 def _tag_problems(contents: WheelContents, parsed: WheelName) -> Iterator[str]:
     headers = HeaderParser().parsestr(contents.wheel.decode("utf-8", "replace"))
-    written = frozenset(tag for line in headers.get_all("Tag", []) for tag in parse_tag(line))
+    try:
+        written = frozenset(tag for line in headers.get_all("Tag", []) for tag in parse_tag(line))
+    except ValueError as error:  # InvalidTag is one
+        yield f"WHEEL has a tag that is none: {error}"
+        return
     if written != parsed.tags:
         listed = ", ".join(sorted(map(str, written))) or "none"
         yield f"WHEEL lists the tags {listed}, the file name {', '.join(sorted(map(str, parsed.tags)))}"
@@ -156,7 +160,11 @@ def _path_problems(contents: WheelContents) -> Iterator[str]:
 
 
 def _record_problems(contents: WheelContents) -> Iterator[str]:
-    recorded = _parse_record(contents.record)
+    try:
+        recorded = _parse_record(contents.record)
+    except csv.Error as error:
+        yield f"RECORD cannot be read: {error}"
+        return
     own = f"{contents.dist_info}/RECORD"
     exempt = {own, f"{own}.jws", f"{own}.p7s"}  # PEP 427: RECORD and its signatures carry no hash
     for member in contents.members:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.core.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
@@ -23,11 +25,10 @@ def tell(nodes: Nodes, summary: str, *, result_on_stdout: bool, environ: Mapping
     """
     if "TF_BUILD" in environ:
         _tell_azure(nodes, sys.stderr if result_on_stdout else sys.stdout)
-    if output := environ.get("GITHUB_OUTPUT"):
-        _tell_github(nodes, Path(output))
-    if page := environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(page).open("a", encoding="utf-8") as file:
-            file.write(summary)
+    if "GITHUB_OUTPUT" in environ:
+        _append("GITHUB_OUTPUT", environ, _github_outputs(nodes))
+    if "GITHUB_STEP_SUMMARY" in environ:
+        _append("GITHUB_STEP_SUMMARY", environ, summary)
 
 
 def _tell_azure(nodes: Nodes, stream: TextIO) -> None:
@@ -37,10 +38,16 @@ def _tell_azure(nodes: Nodes, stream: TextIO) -> None:
         print("##vso[task.setvariable variable=matrix_has_jobs;isOutput=true]true", file=stream, flush=True)
 
 
-def _tell_github(nodes: Nodes, output: Path) -> None:
-    """Set the outputs ``matrix``, for ``strategy.matrix: fromJSON(…)``, and ``matrix_has_jobs``."""
+def _github_outputs(nodes: Nodes) -> str:
+    """Return the outputs ``matrix``, for ``strategy.matrix: fromJSON(…)``, and ``matrix_has_jobs``."""
     include = [{"name": name, **node} for name, node in nodes.items()]
-    with output.open("a", encoding="utf-8") as file:
-        file.write(f"matrix={json.dumps({'include': include}, sort_keys=True)}\n")
-        if nodes:
-            file.write("matrix_has_jobs=true\n")
+    matrix = f"matrix={json.dumps({'include': include}, sort_keys=True)}\n"
+    return f"{matrix}matrix_has_jobs=true\n" if nodes else matrix
+
+
+def _append(variable: str, environ: Mapping[str, str], text: str) -> None:
+    try:
+        with Path(environ[variable]).open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise BadInput(f"{variable} names {environ[variable]}, which cannot be written: {error.strerror}") from error

@@ -139,9 +139,11 @@ class Http:
                 with self._send(clean, headers or {}, auth) as response:
                     return _received(response, receive, deadline)
             except _Failure as failure:
-                pause = max(next(pauses, -1.0), failure.retry_after)
-                spent = pause < 0 or time.monotonic() + pause > deadline
-                if spent or not failure.passing or self._closing.wait(pause):
+                pause = next(pauses, None)
+                if pause is None or not failure.passing:
+                    raise Unanswered(clean, failure.reason) from None
+                pause = max(pause, failure.retry_after)
+                if time.monotonic() + pause > deadline or self._closing.wait(pause):
                     raise Unanswered(clean, failure.reason) from None
 
     def _send(self, url: str, headers: Mapping[str, str], auth: HTTPBasicAuth | None) -> requests.Response:

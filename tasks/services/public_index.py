@@ -10,7 +10,6 @@ import ast
 import hashlib
 import importlib.util
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -25,6 +24,7 @@ from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.simple_page import ACCEPT, NotAPage, read_page
 from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
 from tasks.services.pip_config import PipSettings, read_pip_settings
+from tasks.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,11 +81,10 @@ class PublicIndex:
         self._settings = settings or read_pip_settings()
         self._patience = patience
         full, self.named_by = _choose(declared, self._settings)
+        _check_address(full, self.named_by)
         self._full = full if full.endswith("/") else full + "/"
         self.url = without_credentials(self._full)
         """Ends with a slash and has no user info."""
-        if urlsplit(self.url).scheme not in {"http", "https", "file"}:
-            raise BadInput(f"{self.named_by} is {without_credentials(full)}, expected an http, https or file URL")
         self._cache = cache / hashlib.sha256(self.url.encode()).hexdigest()[:16]
 
     @cached_property
@@ -124,15 +123,7 @@ class PublicIndex:
                 return failure
 
         # Two requests a connection at least: opening one reads the certificate authorities, 25 ms of processor time.
-        executor = ThreadPoolExecutor(min(THREADS, (len(wanted) + 1) // 2), thread_name_prefix="index")
-        try:
-            answers = dict(zip(wanted, executor.map(ask, wanted), strict=True))
-        except BaseException:
-            if client:
-                client.close()
-            raise
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
+        answers = dict(zip(wanted, side_by_side(ask, wanted, min(THREADS, (len(wanted) + 1) // 2)), strict=True))
         for answer in answers.values():
             if isinstance(answer, ServiceFailed):
                 raise answer
@@ -183,8 +174,18 @@ class PublicIndex:
 
     def _advice(self, status: int) -> str:
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            return f"; give a user and a password in the URL of {self.named_by}, or in netrc"
+            return f"; the index is named by {self.named_by}; give a user and a password in netrc or in PIP_INDEX_URL"
         return f"; the index is named by {self.named_by}"
+
+
+def _check_address(url: str, named_by: str) -> None:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https", "file"} and parts.port is not False
+    except ValueError:  # brackets that do not match, a port that is no number
+        known = False
+    if not known:
+        raise BadInput(f"{named_by} is {without_credentials(url)}, expected an http, https or file URL")
 
 
 def default_index() -> str:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import BadInput, Refused, ServiceFailed
+from tasks.core.errors import BadInput, Refused, ServiceFailed, SpareTireError
 from tasks.services.download import fetch_file
+from tasks.threads import side_by_side
 from tasks.wheelfile import sha256_of
 
 if TYPE_CHECKING:
@@ -36,72 +36,56 @@ class Sources:
 
 def fetch_sources(
     actions: Sequence[Action], cache: Path, settings: PipSettings
-) -> tuple[dict[str, Sources], dict[str, str]]:
-    """Return the sources of each action by its key, and for those whose digests are wrong the reason.
+) -> tuple[dict[str, Sources], dict[str, SpareTireError]]:
+    """Return the sources of each action by its key, and for those that cannot have them why.
 
-    An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Raises :class:`ServiceFailed`
-    with all that could not be fetched, after everything else was.
+    An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Wrong digests are
+    :class:`Refused`, what is not to be had is :class:`ServiceFailed`, which is raised where that is so of all.
     """
     wanted = {action.sdist.sha256: action.sdist for action in actions}
     places = {sha256: _place(cache, sdist) for sha256, sdist in sorted(wanted.items())}
     found = _fetch({place: wanted[sha256] for sha256, place in places.items()}, settings)
-    for error in found.values():
+    sources: dict[str, Sources] = {}
+    lacking: dict[str, SpareTireError] = {}
+    for action in actions:
+        place = places[action.sdist.sha256]
+        error = found[place]
         if error is not None and not isinstance(error, (Refused, ServiceFailed)):
             raise error
-    unavailable = [str(error) for error in found.values() if isinstance(error, ServiceFailed)]
-    if unavailable:
-        raise ServiceFailed(*unavailable)
-    sources: dict[str, Sources] = {}
-    refused: dict[str, str] = {}
-    for action in actions:
         try:
             patches = tuple(_patch(patch) for patch in action.patches)
-        except Refused as changed:
-            refused[action.key] = str(changed)
-            continue
-        if mismatch := found[places[action.sdist.sha256]]:
-            refused[action.key] = str(mismatch)
+        except (Refused, ServiceFailed) as unfit:
+            error = error or unfit
+            patches = ()
+        if error is None:
+            sources[action.key] = Sources(sdist=place, patches=patches)
         else:
-            sources[action.key] = Sources(sdist=places[action.sdist.sha256], patches=patches)
-    return sources, refused
+            lacking[action.key] = error
+    if lacking and not sources and all(isinstance(error, ServiceFailed) for error in lacking.values()):
+        raise ServiceFailed(*dict.fromkeys(str(error) for error in lacking.values()))
+    return sources, lacking
 
 
 def _fetch(wanted: Mapping[Path, Sdist], settings: PipSettings) -> dict[Path, Exception | None]:
-    """Put each sdist in its place; return the places with what went wrong.
-
-    An interruption does not wait for servers: the threads are daemons, and what they had of a file is removed.
-    """
+    """Put each sdist in its place; return the places with what went wrong."""
     from tasks.services.http import Http  # noqa: PLC0415 - heavy, and mostly there is nothing to fetch
 
-    found: dict[Path, Exception | None] = {}
-    left = list(wanted.items())[::-1]
-
-    def work() -> None:
-        while True:
-            try:
-                place, sdist = left.pop()
-            except IndexError:
-                return
-            try:
-                fetch_file(http, sdist.url, sdist.sha256, place)
-                found[place] = None
-            except Exception as error:  # noqa: BLE001 - it is raised, or said, where all are known
-                found[place] = error
-
-    with Http(settings.index_url or "", settings=settings) as http:
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(THREADS, len(wanted)))]
-        for thread in threads:
-            thread.start()
+    def fetch(place: Path) -> Exception | None:
         try:
-            for thread in threads:
-                thread.join()
-        except KeyboardInterrupt:
-            left.clear()
-            for place in wanted:
+            fetch_file(http, wanted[place].url, wanted[place].sha256, place)
+        except Exception as error:  # noqa: BLE001 - it is raised, or said, where all are known
+            return error
+        return None
+
+    places = sorted(wanted)
+    with Http(settings.index_url or "", settings=settings) as http:
+        try:
+            return dict(zip(places, side_by_side(fetch, places, THREADS), strict=True))
+        except KeyboardInterrupt:  # the threads go with the process; what they had of a file goes now
+            for place in places:
                 for part in place.parent.glob(f".{place.name}.{os.getpid()}-*.part"):
                     part.unlink(missing_ok=True)
             raise
-    return dict(sorted(found.items()))
 
 
 def _place(cache: Path, sdist: Sdist) -> Path:
@@ -118,7 +102,7 @@ def _patch(patch: Patch) -> Path:
     try:
         found = sha256_of(path)
     except OSError as error:
-        raise BadInput(f"the patch {path} cannot be read: {error.strerror}; run where nox -s plan ran") from error
+        raise ServiceFailed(f"the patch {path} cannot be read: {error.strerror}; run where nox -s plan ran") from error
     if found != patch.sha256:
         raise Refused(f"{path}: its sha256 is {found}, the plan has {patch.sha256}; run nox -s plan again")
     return path.absolute()

@@ -10,6 +10,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
+from tasks.core.errors import ServiceFailed
 from tasks.core.index import ProjectPage, page_html_path, page_path, wheel_path
 from tasks.core.provenance import UnfitRecord, recipe_of
 from tasks.stores.driver import inspect
@@ -44,11 +45,14 @@ def survey(store: Store, progress: Callable[[str], None]) -> Survey:
             continue
         progress(path)
         filename = path.removeprefix("packages/")
-        found = inspect(path, store) if filename.endswith(".whl") else "it is no wheel"
+        if "/" in filename:
+            found: Candidate | str = "it does not lie directly in packages/"
+        else:
+            found = inspect(path, store) if filename.endswith(".whl") else "it is no wheel"
         if isinstance(found, Candidate):
             wheels.append(_with_what_is_beside(found, store))
         else:
-            problems.append(_problem(filename, f"{path} is not listed: {found}"))
+            problems.append(_problem(filename, f"{path} cannot be listed as it is: {found}"))
     pages = [path for path in store.list("simple/") if path.count("/") == 2]  # noqa: PLR2004 simple/<project>/<file>
     names = {canonicalize_name(path.split("/")[1]) for path in pages if path.endswith("/index.json")}
     projects = tuple(sorted(names | {wheel.project for wheel in wheels}))
@@ -72,7 +76,12 @@ def _with_what_is_beside(wheel: Candidate, store: Store) -> Candidate:
 def _lost(store: Store, projects: list[NormalizedName], stored: set[str]) -> Iterator[Result]:
     for name in projects:
         state = store.get(page_path(name))
-        for file in ProjectPage.from_json(state.data, page_path(name)).files if state else ():
+        try:
+            files = ProjectPage.from_json(state.data, page_path(name)).files if state else ()
+        except ServiceFailed as error:
+            yield _problem(page_path(name), f"it was damaged and is made anew; what only it knew is lost ({error})")
+            continue
+        for file in files:
             if not file.url and wheel_path(file.filename) not in stored:
                 yield _problem(file.filename, f"{page_path(name)} lists it, and packages/ has it not: restore it")
 

@@ -66,6 +66,10 @@ class Failed(Exception):
     """The action failed; the message is the reason, a sentence that a packager understands."""
 
 
+class Refused(Failed):
+    """The sdist is hostile, or is not the one that was meant: nothing of it was run."""
+
+
 class Stopped(BaseException):
     """A signal asked the helper to stop."""
 
@@ -213,6 +217,8 @@ def scratch_directory(job: Job) -> Iterator[Scratch]:
         try:
             yield scratch
         finally:
+            for number in STOPPING:
+                signal.signal(number, signal.SIG_IGN)  # an interruption must not leave half of it behind
             remove(scratch.path)
 
 
@@ -461,7 +467,7 @@ def verify(job: Job) -> None:
         for block in iter(lambda: file.read(1 << 20), b""):
             digest.update(block)
     if digest.hexdigest() != job.sha256:
-        raise Failed(
+        raise Refused(
             f"{os.path.basename(job.sdist)} has the sha256 {digest.hexdigest()}, expected {job.sha256}; fetch it again"
         )
 
@@ -486,7 +492,7 @@ def unpack(sdist: str, into: str) -> tuple[str, int]:
     ) as error:
         raise Failed(f"{name} cannot be read: {error}") from None
     except Failed as refusal:
-        raise Failed(f"{name} is refused: {refusal}") from None
+        raise Refused(f"{name} is refused: {refusal}") from None
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
@@ -1114,14 +1120,14 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
     empty(scratch.home, scratch.tmp)
     variables = base_variables(scratch, shop.job.path, scratch.check)
 
-    def run(argv: list[str]) -> Callable[[], None]:
+    def run(whose: str, argv: list[str]) -> Callable[[], None]:
         writable = scratch.check, scratch.home, scratch.tmp
-        return lambda: _passes(shop.run(argv, scratch.home, variables, *writable))
+        return lambda: _passes(shop.run(argv, scratch.home, variables, *writable), whose=whose)
 
     steps: list[tuple[str, str, Callable[[], None] | None]] = [
         ("install", os.path.basename(wheel), lambda: _install(shop, installer, wheel, metadata)),
-        ("import", ", ".join(names), run([python, "-I", "-c", IMPORT, *names]) if names else None),
-        ("run", command or "", run(["sh", "-c", command]) if command else None),
+        ("import", ", ".join(names), run("import", [python, "-I", "-c", IMPORT, *names]) if names else None),
+        ("run", command or "", run("run", ["sh", "-c", command]) if command else None),
     ]
     for name, detail, action in steps:
         checks.append({"name": name, "outcome": "skipped" if action is None else "failed", "detail": detail})
@@ -1135,9 +1141,10 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
         checks[-1]["outcome"] = "passed"
 
 
-def _passes(ended: Ended) -> None:
+def _passes(ended: Ended, *, whose: str) -> None:
     if ended.status:
-        raise Failed(ended.last_line)
+        status = f" (exit status {ended.status})" if whose == "run" else ""  # of the matrix's command it may mean much
+        raise Failed(f"{ended.last_line}{status}")
 
 
 def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> None:
@@ -1239,6 +1246,7 @@ def run(job: Job) -> dict[str, Any]:
             act(job, scratch, runner, result)
         result["outcome"] = "built"
     except (Failed, Stopped) as error:
+        result["outcome"] = "refused" if isinstance(error, Refused) else "failed"
         result["reason"] = str(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

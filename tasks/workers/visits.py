@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import traceback
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.backends import config_settings
-from tasks.core.errors import Failed, ServiceFailed
+from tasks.core.errors import Failed, Refused, ServiceFailed
 from tasks.core.jobs import Site, job, read_result
 from tasks.core.records import ActionOutcome, Origin, record
 from tasks.core.targets import ABI3
@@ -83,8 +84,9 @@ class Visit:
         script = render(BUILD_HOST, values)
         self._script = self._worker.put(script.encode(), "build_host.sh")
         self._tools = {"helper.py": sha256_of(HELPER), "build_host.sh": hashlib.sha256(script.encode()).hexdigest()}
-        for path in sorted({path for each in sources.values() for path in (each.sdist, *each.patches)}):
-            self._sent[path] = self._worker.put(path, f"sources/{path.parent.name}/{path.name}")
+        files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
+        for number, path in enumerate(files):  # two patches may have one name
+            self._sent[path] = self._worker.put(path, f"sources/{number}/{path.name}")
         lines: list[str] = []
 
         def on_line(line: str) -> None:
@@ -151,31 +153,46 @@ class Visit:
             made = self._attempt(action, sources, folder, log)
         finished, seconds = means.clock(), time.monotonic() - began
         outcome = ActionOutcome(action=action, outcome="failed", seconds=seconds, started=started, finished=finished)
-        if isinstance(made, str):
-            kept = means.dist.keep_log(action.key, log.path)
-            outcome = replace(outcome, reason=made, log=kept, tail=tuple(log.tail))
-        else:
+        if isinstance(made, _Made):
             log_sha256 = sha256_of(log.path)
             origin = Origin(
                 worker=self._worker.kind, tools=self._tools, log_sha256=log_sha256, started=started, finished=finished
             )
-            wheel = made.wheel
-            kept = means.dist.keep(folder / wheel.filename, record(action, wheel, made.result, origin), log.path)
-            means.dist.forget_log(action.key)
-            outcome = replace(outcome, outcome="built", wheel=wheel.filename, sha256=wheel.sha256, log=kept)
-        means.display.finished(title, outcome, read_log(means.dist.root / kept))
+            outcome = self._keep(outcome, made, origin, folder, log.path)
+        else:
+            outcome = replace(outcome, outcome="refused" if isinstance(made, Refused) else "failed", reason=str(made))
+        if outcome.outcome != "built":
+            kept = means.dist.keep_log(action.key, log.path)
+            outcome = replace(outcome, log=kept, tail=tuple(log.tail))
+        means.display.finished(title, outcome, read_log(means.dist.root / str(outcome.log)))
         return outcome
 
-    def _attempt(self, action: Action, sources: Sources, folder: Path, log: Log) -> _Made | str:
+    def _keep(self, outcome: ActionOutcome, made: _Made, origin: Origin, folder: Path, log: Path) -> ActionOutcome:
+        """Put what was made into ``dist``; what cannot stand there beside another action's is a failure."""
+        wheel, dist = made.wheel, self._means.dist
+        try:
+            kept = dist.keep(folder / wheel.filename, record(outcome.action, wheel, made.result, origin), log)
+        except Failed as failure:
+            return replace(outcome, reason=str(failure))
+        dist.forget_log(outcome.action.key)
+        return replace(outcome, outcome="built", wheel=wheel.filename, sha256=wheel.sha256, log=kept)
+
+    def _attempt(self, action: Action, sources: Sources, folder: Path, log: Log) -> _Made | Failed | Refused:
         """Return what was made, or why nothing was."""
         try:
             return self._made(
                 action, sources, folder, lambda line: self._means.display.line(action.wheel.filename, log.add(line))
             )
-        except Failed as failure:
+        except (Failed, Refused) as failure:
             if not (log.tail and log.tail[-1].endswith(str(failure))):  # the helper has said it already
                 log.add(f"spare-tire: failed: {failure}")
-            return self._explained(action, failure)
+            return type(failure)(self._explained(action, failure))
+        except (OSError, _Stopped):  # the disk is full, or the visit is being ended: no action's fault
+            raise
+        except Exception as error:  # noqa: BLE001 - a package found a fault of ours: that costs no other package
+            for line in traceback.format_exc().splitlines():
+                log.add(line)
+            return Failed(f"spare-tire itself failed here, please report it: {type(error).__name__}: {error}")
 
     def _made(self, action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> _Made:
         """Have the helper build the wheel and fetch it. Raises :class:`Failed`."""
@@ -203,7 +220,8 @@ class Visit:
         ended = self._run(["sh", self._script, "action", python, job_path], keep_last)
         result = self._result(action, f"{output}/result.json", folder, f"exit code {ended.returncode}: {last}")
         if result.wheel is None:
-            raise Failed(result.reason or "the helper names neither a wheel nor a reason")
+            reason = result.reason or "the helper names neither a wheel nor a reason"
+            raise Refused(reason) if result.refused else Failed(reason)
         wheel = folder / result.wheel.filename
         try:
             self._worker.get(f"{output}/{wheel.name}", wheel)
@@ -225,7 +243,7 @@ class Visit:
             raise Failed("the helper's result contradicts itself: built without a wheel, or failed with one")
         return result
 
-    def _explained(self, action: Action, failure: Failed) -> str:
+    def _explained(self, action: Action, failure: Failed | Refused) -> str:
         named = ", ".join(action.rules.system_packages or ())
         if not named or self._worker.may_install:
             return str(failure)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -70,7 +71,8 @@ def test_a_plan_survives_its_file() -> None:
         (b"[]", "p.json: this is no plan (expected JSON with the format spare-tire/plan); make it again with nox -s plan"),
         (b'{"format": "x"}', "p.json: this is no plan (expected JSON with the format spare-tire/plan); make it again with nox -s plan"),
         (b'{"format": "spare-tire/plan", "version": 2}', "p.json: the plan's format has version 2, this reads version 1; make it again with nox -s plan"),
-        (b'{"format": "spare-tire/plan", "version": 1}', "p.json: the key 'matrix' is missing; make it again with nox -s plan"),
+        (b'{"format": "spare-tire/plan", "version": 1, "actions": null}', "p.json: actions: expected a list; make it again with nox -s plan"),
+        (b'{"format": "spare-tire/plan", "version": 1, "actions": []}', "p.json: the key 'matrix' is missing; make it again with nox -s plan"),
         (b'{"format": "spare-tire/plan", "version": 1, "actions": [{}]}', "p.json: actions[0]: the key 'python' is missing; make it again with nox -s plan"),
     ],
 )  # fmt: skip
@@ -134,6 +136,7 @@ def test_job_data_that_would_outgrow_a_variable_names_the_plan_instead() -> None
         "arch": "x86_64",
         "packages": [],
         "plan": "build/plan.json",
+        "matrix": "c" * 64,
     }
 
 
@@ -147,8 +150,14 @@ def test_the_table_names_what_is_built_and_counts_the_rest() -> None:
 
 def test_the_table_names_the_interpreters_where_there_are_several() -> None:
     assert rows(plan(action(python="cp39"), action(), action("A", python="cp39")))[2][-1] == (
-        "3: PyYAML 6.0.3, A 6.0.3 (cp39 cp314)"
+        "3: PyYAML 6.0.3 (cp39) (cp314), A 6.0.3 (cp39)"
     )
+
+
+def test_targets_that_are_alike_are_one_row() -> None:
+    made = plan(action("A"), replace(action("A"), target="other"))
+    assert rows(replace(made, skipped=(), errors=())) == [("freebsd\nother", "", "", "", "", "1: A 6.0.3")]
+    assert "| freebsd<br>other |  |  |  |  | 1: A 6.0.3 |" in markdown(made).splitlines()
 
 
 def test_an_error_of_several_targets_is_one_line() -> None:
@@ -156,7 +165,7 @@ def test_an_error_of_several_targets_is_one_line() -> None:
 
 
 def test_the_summary_is_one_line() -> None:
-    assert summary(plan(action())) == "1 wheel to build, 1 wheel needed no build, 2 wheels in error"
+    assert summary(plan(action())) == "1 wheel to build (0 on this machine), 1 wheel needed no build, 2 wheels in error"
     assert summary(Plan(matrix="")) == "nothing to build, 0 wheels needed no build"
 
 

@@ -163,6 +163,14 @@ def test_latest_that_is_also_pinned_is_one_action() -> None:
     assert [(skipped.state, skipped.reason) for skipped in plan.skipped] == [("same", "the same wheel as latest on t")]
 
 
+def test_the_order_of_the_matrix_and_of_platform_tags_changes_no_plan() -> None:
+    targets = {"a": target("p_1", "p_2", name="a"), "b": target("p_2", "p_1", name="b")}
+    entries = [Entry(text="1.0", target="a"), Entry(text="latest", target="b"), Entry(text="2.0", target="a")]
+    plan = plan_of(*entries, targets=targets)
+    assert plan == plan_of(*reversed(entries), targets=targets)
+    assert [skipped.reason for skipped in plan.skipped] == ["the same wheel as latest on b"]
+
+
 def test_two_recipes_for_one_wheel_are_an_error() -> None:
     other = (ConditionalRules(rules=Rules(env={"A": "1"})),)
     plan = plan_of(Entry(text="latest", target="t"), Entry(text="2.0", target="t", rules=other))
@@ -200,8 +208,9 @@ def test_a_wheel_whose_recipe_changed_is_not_rebuilt_but_named() -> None:
     wheel = f"x-2.0-cp312-cp312-{FREEBSD}.whl"
     page = ProjectPage(name=name, files=(IndexFile(filename=wheel, sha256=DIGEST, recipe="f" * 64),))
     known = Knowledge(pages={name: page}, projects={name: project("x-2.0.tar.gz")}, patches={})
-    (skipped,) = plan_of(Entry(text="latest", target="t"), known=known).skipped
-    assert skipped.reason == f"on the index: {wheel}; recipe changed: set `revision`"
+    plan = plan_of(Entry(text="latest", target="t"), known=known)
+    assert [skipped.reason for skipped in plan.skipped] == [f"on the index: {wheel}; recipe changed: set `revision`"]
+    assert plan.warnings == (f"{wheel} is on the index, and its recipe has changed: set `revision` to replace it",)
 
 
 def test_a_pinned_sdist_is_built_without_asking() -> None:

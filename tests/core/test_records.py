@@ -7,10 +7,11 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tasks.core.actions import Action, Patch, Sdist
+from tasks.core.addresses import without_credentials
 from tasks.core.jobs import BuiltFile, Result
 from tasks.core.matrix import Rules
 from tasks.core.provenance import recipe_of
-from tasks.core.records import ActionOutcome, Origin, record, timestamp, visit, visit_name, without_secrets
+from tasks.core.records import ActionOutcome, Origin, record, timestamp, visit, visit_name
 from tasks.core.targets import PythonTag
 from tasks.core.wheels import ExpectedWheel, WheelContents
 
@@ -179,5 +180,6 @@ def test_a_visit_is_named_after_its_instance_and_time() -> None:
 
 def test_addresses_lose_their_user_info() -> None:
     assert (
-        without_secrets("a https://u:p@h.test/x and http://t@h.test b@c") == "a https://h.test/x and http://h.test b@c"
+        without_credentials("a https://u:p@h.test/x and http://t@h.test b@c")
+        == "a https://h.test/x and http://h.test b@c"
     )

@@ -105,7 +105,12 @@ def test_job_data_names_actions() -> None:
 
 
 def test_job_data_too_large_for_a_variable_names_the_plan_and_means_all() -> None:
-    assert names(None, job_data(plan="build/plan.json")) == ["ham", "toast"]
+    assert names(None, job_data(plan="build/plan.json", matrix="0" * 64)) == ["ham", "toast"]
+
+
+def test_job_data_too_large_for_a_variable_is_of_one_matrix() -> None:
+    with pytest.raises(BadInput, match=r"JOB_DATA is of f{64}; this is another plan than the one"):
+        names(None, job_data(plan="build/plan.json", matrix="f" * 64))
 
 
 def test_job_data_without_packages_means_none() -> None:

@@ -60,6 +60,8 @@ def test_a_sound_wheel_has_no_problems() -> None:
             wheel(tag="py3-none-any"),
             "WHEEL lists the tags py3-none-any, the file name cp312-cp312-linux_x86_64",
         ),
+        (wheel(tag="garbage"), "WHEEL has a tag that is none: Tag 'garbage' must have exactly three components"),
+        (replace(wheel(), record=b"x" * 200_000), "RECORD cannot be read: field larger than field limit (131072)"),
         (with_member(wheel(), "extra.py"), "extra.py is not in RECORD"),
         (replace(wheel(), members=wheel().members[1:]), "RECORD lists x.py, which is not in the wheel"),
         (

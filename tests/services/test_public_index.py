@@ -226,8 +226,8 @@ def test_an_index_that_wants_credentials_says_where_they_go(
     web.replies["/simple/foo/"] = Reply(status=status)
 
     assert failure(web, tmp_path, "foo") == (
-        f"INDEX/simple/foo/: the server answers {line}; "
-        "give a user and a password in the URL of public_index in the matrix, or in netrc"
+        f"INDEX/simple/foo/: the server answers {line}; the index is named by public_index in the matrix; "
+        "give a user and a password in netrc or in PIP_INDEX_URL"
     )
     assert len(web.asked) == 1
 
@@ -255,6 +255,20 @@ def test_a_server_that_asks_for_more_time_than_there_is_is_not_waited_for(web: W
 
     assert failure(web, tmp_path, "foo").startswith("INDEX/simple/foo/: the server answers 429 Too Many Requests;")
     assert web.statuses() == [429]
+
+
+def test_a_server_that_asks_for_no_pause_is_not_asked_for_ever(web: WebServer, tmp_path: Path) -> None:
+    web.replies["/simple/foo/"] = Reply(status=503, headers={"Retry-After": "0"})
+
+    assert failure(web, tmp_path, "foo").startswith("INDEX/simple/foo/: the server answers 503 Service Unavailable;")
+    assert web.statuses() == [503, 503, 503]
+
+
+@pytest.mark.parametrize("url", ["http://[x/simple", "http://localhost:abc/simple", "gopher://x", "simple"])
+def test_what_is_no_address_of_an_index_is_bad_input(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        PublicIndex(url, tmp_path, settings=NO_PIP)
+    assert str(caught.value) == f"public_index in the matrix is {url}, expected an http, https or file URL"
 
 
 def test_another_status_is_not_an_empty_project(web: WebServer, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tasks.core.actions import Action, Patch, Sdist
-from tasks.core.errors import BadInput, ServiceFailed
+from tasks.core.errors import BadInput, Refused, ServiceFailed
 from tasks.core.targets import PythonTag
 from tasks.core.wheels import ExpectedWheel
 from tasks.services.pip_config import PipSettings
@@ -71,18 +71,24 @@ def test_an_sdist_of_several_actions_is_fetched_once_and_never_again(server: Web
     assert len(server.asked) == 1
 
 
-def test_what_cannot_be_had_is_said_of_all_and_the_rest_is_fetched(server: WebServer, tmp_path: Path) -> None:
+def test_what_cannot_be_had_costs_its_own_wheel_unless_nothing_can(server: WebServer, tmp_path: Path) -> None:
     server.replies["/spam-1.0.tar.gz"] = Reply(body=BYTES)
     lost = [action(f"{server.url}/lost-{number}.tar.gz", digest=f"{number}" * 64) for number in (2, 1)]
 
-    with pytest.raises(ServiceFailed) as caught:
-        fetch_sources([*lost, action(f"{server.url}/spam-1.0.tar.gz")], tmp_path, SETTINGS)
+    spam = action(f"{server.url}/spam-1.0.tar.gz")
+    sources, lacking = fetch_sources([*lost, spam], tmp_path, SETTINGS)
 
-    assert caught.value.messages == (
+    assert list(sources) == [spam.key]
+    assert {str(error) for error in lacking.values()} == {
         f"{server.url}/lost-1.tar.gz: the server answers 404 Not Found",
         f"{server.url}/lost-2.tar.gz: the server answers 404 Not Found",
+    }
+    with pytest.raises(ServiceFailed) as caught:
+        fetch_sources(lost, tmp_path, SETTINGS)
+    assert caught.value.messages == (
+        f"{server.url}/lost-2.tar.gz: the server answers 404 Not Found",
+        f"{server.url}/lost-1.tar.gz: the server answers 404 Not Found",
     )
-    assert (tmp_path / DIGEST / "spam-1.0.tar.gz").read_bytes() == BYTES
 
 
 def test_other_bytes_are_refused_for_their_actions_alone(server: WebServer, tmp_path: Path) -> None:
@@ -95,7 +101,8 @@ def test_other_bytes_are_refused_for_their_actions_alone(server: WebServer, tmp_
     assert list(sources) == [good.key]
     found = sha256(b"other bytes").hexdigest()
     said = f"its sha256 is {found}, expected {'0' * 64}; nothing of it was kept"
-    assert refused == {bad.key: f"{server.url}/eggs-1.0.tar.gz: {said}"}
+    assert isinstance(refused[bad.key], Refused)
+    assert str(refused[bad.key]) == f"{server.url}/eggs-1.0.tar.gz: {said}"
 
 
 @pytest.mark.parametrize(("filename", "digest"), [("..", DIGEST), ("a b.tar.gz", DIGEST), ("x.tar.gz", "../../x")])
@@ -120,7 +127,10 @@ def test_a_patch_is_taken_as_it_was_planned(server: WebServer, tmp_path: Path) -
     sources, refused = fetch_sources([patched], tmp_path / "cache", SETTINGS)
     found = sha256(b"changed").hexdigest()
     said = f"its sha256 is {found}, the plan has {patch.sha256}; run nox -s plan again"
-    assert (sources, refused) == ({}, {patched.key: f"{tmp_path / 'fix.patch'}: {said}"})
+    assert (sources, {key: str(error) for key, error in refused.items()}) == (
+        {},
+        {patched.key: f"{tmp_path / 'fix.patch'}: {said}"},
+    )
 
 
 def test_an_interruption_waits_for_no_server(server: WebServer, tmp_path: Path) -> None:
