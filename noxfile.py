@@ -35,6 +35,7 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
         "publish",
         ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
     ),
+    "index": ("bench", ["test_index*.py"]),  # the lock that has all stages' libraries: one writes, another's reads
     "lock": ("lock", ["test_lock.py"]),
     "repository": (None, ["test_repository.py"]),
     "flow": (None, ["test_flow.py"]),
@@ -118,7 +119,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(name="tests-system", default=False)
 def tests_system(session: nox.Session) -> None:
-    """Run the tests that need system packages; as root on Debian, install those first."""
+    """Run the tests that need system packages, or much from the index; as root on Debian, install those first."""
     install(session, "tests_system")
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
     if missing and shutil.which("apt-get") and os.geteuid() == 0:

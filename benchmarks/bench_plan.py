@@ -17,8 +17,10 @@ from packaging.utils import canonicalize_name
 from benchmarks.report import Row, median_seconds, report
 from tasks import plan, process
 from tasks.core.actions import rules_digest
-from tasks.core.index import IndexFile, ProjectList, ProjectPage
+from tasks.core.index import ProjectPage
+from tasks.core.index_file import IndexFile
 from tasks.core.matrix import Rules
+from tasks.core.project_list import ProjectList
 from tasks.stores import STORES
 from tasks.stores.directory import DirectoryStore
 from tests.stores.memory import CountingStore

@@ -1,23 +1,24 @@
-"""Reads what ``build`` left, in ``dist/`` or in folders of CI artifacts: wheels, records, logs and visits."""
+"""Reads what ``build`` left, in ``dist/`` or in folders of CI artifacts: wheels, what belongs to them, and visits."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tasks.core.attestations import UnfitAttestation, check_provenance, provenance_of
 from tasks.core.candidates import Candidate, Outcome, Result
 from tasks.core.errors import BadInput
 from tasks.core.provenance import UnfitRecord, recipe_of
-from tasks.core.wheels import problems
+from tasks.core.wheels import WheelContents, problems
 from tasks.wheelfile import UnreadableWheel, read_wheel, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-_ENDS = (".whl", ".json", ".txt.gz")
+_ENDS = (".whl", ".json", ".txt.gz", ".provenance", ".attestation")
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+!-]*")
 
 
@@ -30,6 +31,14 @@ class DistFiles:
     visits: tuple[tuple[str, bytes], ...]
     """What each build visit did: its file's name and bytes."""
 
+    def recorded(self) -> DistFiles:
+        """Return the same, with every wheel refused that has no build record."""
+        note = "it has no build record, and --require-records asks for one: build it with spare-tire"
+        bare = [wheel.filename for wheel in self.wheels if wheel.record is None]
+        refused = [Result(filename=name, outcome=Outcome.REFUSED, note=note) for name in bare]
+        kept = tuple(wheel for wheel in self.wheels if wheel.record is not None)
+        return replace(self, wheels=kept, refused=(*self.refused, *refused))
+
 
 def read_dist(dist: Path) -> DistFiles:
     """Read and check every wheel in ``dist/wheels``; one that is not fit costs no other."""
@@ -37,10 +46,10 @@ def read_dist(dist: Path) -> DistFiles:
 
 
 def read_folders(folders: Iterable[Path]) -> DistFiles:
-    """Read and check every wheel below the folders, however deep, with the records, logs and visits there.
+    """Read and check every wheel below the folders, however deep, with its record, log and attestations, and visits.
 
     What lies there twice is one if its bytes are equal; a wheel that lies there with two contents is refused. Of
-    several records or logs of a wheel the first path's counts.
+    several records, logs or provenances of a wheel the first path's counts.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     try:
@@ -87,10 +96,13 @@ def _read(  # noqa: PLR0911 - each reason why a wheel does not go out
         contents = read_wheel(path)
         differing = [other for other in others if sha256_of(other) != contents.sha256]
         record = record_path.read_bytes() if record_path else None
+        provenance = _provenance(contents, found)
         if log:
             log.open("rb").close()  # it is read when it is put, which is no time to find that it cannot be
     except UnreadableWheel as error:
         return unfit(str(error))
+    except UnfitAttestation as error:
+        return unfit(f"its attestations are unfit: {error}; remove them or have it attested again", Outcome.REFUSED)
     except OSError as error:
         return unfit(f"{error.filename or path} cannot be read: {error.strerror}")
     if wrong := list(problems(contents)):
@@ -101,4 +113,19 @@ def _read(  # noqa: PLR0911 - each reason why a wheel does not go out
         recipe = None if record is None else recipe_of(record, contents.sha256)
     except UnfitRecord as error:
         return unfit(f"its record {record_path} is unfit: {error}; build it again", Outcome.REFUSED)
-    return Candidate.of(contents, path, record=record, recipe=recipe, log=log)
+    return Candidate.of(contents, path, record=record, recipe=recipe, log=log, provenance=provenance)
+
+
+def _provenance(wheel: WheelContents, found: Mapping[str, Sequence[Path]]) -> bytes | None:
+    """Return the wheel's provenance object: the one that lies there, else one made of its attestations (PEP 740)."""
+    name = wheel.filename
+    beside = sorted(path for path in found if path.startswith(f"{name}.") and path.endswith(".attestation"))
+    made = f"{name}.provenance" not in found
+    paths = [found[each][0] for each in (beside if made else [f"{name}.provenance"])]
+    read = [path.read_bytes() for path in paths]
+    try:
+        if made:
+            return provenance_of(read, name, wheel.sha256) if read else None
+        return check_provenance(read[0], name, wheel.sha256)
+    except UnfitAttestation as error:
+        raise UnfitAttestation(f"{', '.join(map(str, paths))}: {error}") from None

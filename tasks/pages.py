@@ -16,7 +16,9 @@ import jinja2
 from markupsafe import Markup
 
 if TYPE_CHECKING:
-    from tasks.core.index import IndexFile, ProjectList, ProjectPage
+    from tasks.core.index import ProjectPage
+    from tasks.core.index_file import IndexFile
+    from tasks.core.project_list import ProjectList
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -25,7 +27,7 @@ class Pages:
     """The renderer that publishing uses (``tasks.core.protocol.Renderer``)."""
 
     def project(self, page: ProjectPage) -> bytes:
-        """Render a project's page (PEP 503, PEP 592, PEP 629, PEP 658, PEP 714)."""
+        """Render a project's page (PEP 503, PEP 592, PEP 629, PEP 658, PEP 708, PEP 714, PEP 740, PEP 792)."""
         return _template("simple_project.html").render(page=page, attributes=_attributes).encode()
 
     def projects(self, listed: ProjectList) -> bytes:
@@ -56,7 +58,7 @@ def _template(name: str) -> jinja2.Template:
     return _environment().get_template(name)
 
 
-def _attributes(file: IndexFile) -> dict[str, str]:
+def _attributes(file: IndexFile, page: ProjectPage) -> dict[str, str]:
     """Return the link's data attributes; those that say nothing are left out."""
     attributes: dict[str, str] = {}
     if file.requires_python is not None:
@@ -66,4 +68,7 @@ def _attributes(file: IndexFile) -> dict[str, str]:
         attributes["data-dist-info-metadata"] = f"sha256={file.core_metadata}"  # PEP 714: as installers once read it
     if file.yanked is not None:
         attributes["data-yanked"] = file.yanked
+    provenance = file.provenance(page.settings.index_url)
+    if provenance is not None:
+        attributes["data-provenance"] = provenance
     return attributes

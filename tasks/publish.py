@@ -20,6 +20,7 @@ from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
 from tasks.core.moments import fixed_moment
 from tasks.core.protocol import Context, publish
 from tasks.core.storage import IF_ABSENT, Kind
+from tasks.core.yanking import yank
 from tasks.distfiles import read_dist, read_folders
 from tasks.pages import Pages
 from tasks.serve import serve
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tasks.console import Console
+    from tasks.core.matrix import Matrix
     from tasks.distfiles import DistFiles
     from tasks.stores import Store
 
@@ -55,10 +57,22 @@ def _parser() -> argparse.ArgumentParser:
     options.add_index(parser)
     options.add_matrix(parser)
     options.add_dist(parser)
+    parser.add_argument(
+        "--require-records", action="store_true", help="refuse wheels that have no build record; the others go out"
+    )
+    parser.add_argument("--reason", metavar="TEXT", help="with --yank: why, for all who meet the wheel")
     parser.add_argument("--dry-run", action="store_true", help="write nothing; list every write")
     parser.add_argument("--port", type=_port, help="the port for --serve (default: 8000, or a free one; 0: a free one)")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--rebuild", action="store_true", help="make the index whole from the wheels in its packages/")
+    mode.add_argument(
+        "--yank",
+        nargs="+",
+        action="extend",
+        metavar="WHEEL",
+        help="mark published wheels as not to be chosen any more (PEP 592); they stay where they are",
+    )
+    mode.add_argument("--unyank", nargs="+", action="extend", metavar="WHEEL", help="take that mark off")
     mode.add_argument("--serve", action="store_true", help="publish nothing; show the index on loopback over HTTP")
     return parser
 
@@ -77,19 +91,15 @@ def _port(text: str) -> int:
 
 def _stage(chosen: argparse.Namespace, out: Console) -> int:
     _refuse_contradictions(chosen)
-    store = open_store(_location(chosen))
+    matrix = _matrix(chosen)
+    store = open_store(_location(chosen, matrix))
     if chosen.serve:
         return serve(store, chosen.port, out, as_json=chosen.json)
     overlay = Overlay(store) if chosen.dry_run else None
     target: Store = overlay or store
-    context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ))
-    if chosen.dist != Path(options.DIST) and not chosen.dist.is_dir():  # the default need not be there yet
-        raise BadInput(f"--dist: there is no directory {chosen.dist}")
-    if chosen.rebuild:
-        results = _rebuild(target, context, out)
-    else:
-        files = read_folders(chosen.folders) if chosen.folders else read_dist(chosen.dist)
-        results = _publish(target, context, files, out)
+    policy = matrix.policy if matrix else None
+    context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ), policy=policy)
+    results = _results(chosen, target, context, out)
     _report(results, store.location, overlay, out)
     if chosen.json:
         writes = {"writes": overlay.writes} if overlay else {}
@@ -100,22 +110,46 @@ def _stage(chosen: argparse.Namespace, out: Console) -> int:
 
 def _refuse_contradictions(chosen: argparse.Namespace) -> None:
     """Refuse options that would have no effect beside the others."""
-    mode = "--serve" if chosen.serve else "--rebuild" if chosen.rebuild else ""
+    modes = {"--serve": chosen.serve, "--rebuild": chosen.rebuild, "--yank": chosen.yank, "--unyank": chosen.unyank}
+    mode = next((name for name, wanted in modes.items() if wanted), "")
     if mode and chosen.folders:
         raise BadInput(f"{mode} publishes no folders: leave out {chosen.folders[0]}, or {mode}")
+    if mode and chosen.require_records:
+        raise BadInput(f"{mode} reads no records: leave out --require-records")
     if chosen.serve and chosen.dry_run:
         raise BadInput("--serve writes nothing anyway: leave out --dry-run")
     if chosen.port is not None and not chosen.serve:
         raise BadInput("--port is for --serve")
+    if chosen.reason is not None and not chosen.yank:
+        raise BadInput("--reason says why wheels are yanked: name them with --yank")
+    if chosen.dist != Path(options.DIST) and not chosen.dist.is_dir():  # the default need not be there yet
+        raise BadInput(f"--dist: there is no directory {chosen.dist}")
 
 
-def _location(chosen: argparse.Namespace) -> str:
-    """Return the index's location; who names it needs no matrix."""
+def _results(chosen: argparse.Namespace, store: Store, context: Context, out: Console) -> list[Result]:
+    """Do what was chosen; return what became of each wheel."""
+    if chosen.yank or chosen.unyank:
+        reason = (chosen.reason or "") if chosen.yank else None
+        return list(drive(yank(chosen.yank or chosen.unyank, reason, context), store))
+    if chosen.rebuild:
+        return _rebuild(store, context, out)
+    files = read_folders(chosen.folders) if chosen.folders else read_dist(chosen.dist)
+    return _publish(store, context, files.recorded() if chosen.require_records else files, out)
+
+
+def _matrix(chosen: argparse.Namespace) -> Matrix | None:
+    """Return the matrix, None where there is none and nobody named one, or where it has nothing to say."""
+    path = options.matrix_path(chosen)
+    if chosen.serve and options.chosen_index(chosen):
+        return None
+    return matrixfile.load(path) if options.names_matrix(chosen) or path.exists() else None
+
+
+def _location(chosen: argparse.Namespace, matrix: Matrix | None) -> str:
     given = options.chosen_index(chosen)
-    matrix = options.matrix_path(chosen)
-    if given or not (options.names_matrix(chosen) or matrix.exists()):
+    if given or matrix is None:
         return given or options.INDEX
-    return options.index_of(matrixfile.load(matrix), matrix)
+    return options.index_of(matrix, options.matrix_path(chosen))
 
 
 def _upload_time(environment: os._Environ[str]) -> str:

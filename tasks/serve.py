@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 PORT = 8000
 
+ROOTS = ("simple", "json")
+"""Two roots of the Simple API: one negotiates, as PEP 691 says; the other is JSON whatever is asked for, which a static
+host can serve, too."""
+
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _TYPES = {
     ".whl": Kind.WHEEL.content_type,
@@ -36,6 +40,7 @@ _TYPES = {
     ".gz": Kind.LOG.content_type,
     ".html": Kind.PAGE.content_type,
     ".json": "application/json",
+    ".provenance": Kind.PROVENANCE.content_type,
 }
 
 
@@ -125,20 +130,27 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.NOT_FOUND, "not found")
             return
         parts = path.split("/")
-        if parts[0] == "simple" and parts[2:] in ([], [""]) and parts[-1] not in {"index.html", "index.json"}:
-            self._simple(parts[1:], url.query)
+        if parts[0] in ROOTS and parts[2:] in ([], [""]) and parts[-1] not in {"index.html", "index.json"}:
+            self._simple(parts[0], parts[1:], url.query)
         elif path in {"", "index.html"}:
             self._file("index.html")
+        elif parts[0] == "pypi" and len(parts) > 1 and parts[1] != canonicalize_name(parts[1]):
+            self._redirect(quote("/".join(["/pypi", canonicalize_name(parts[1]), *parts[2:]])))
+        elif parts[0] == "pypi":
+            self._file(path, Kind.RELEASE.content_type)
         else:
             self._file(path)
 
-    def _simple(self, parts: list[str], query: str) -> None:
-        """Answer ``/simple/`` or ``/simple/<project>/`` in the form that the client prefers."""
+    def _simple(self, root: str, parts: list[str], query: str) -> None:
+        """Answer ``/simple/`` or ``/simple/<project>/`` in the form that the client prefers, ``/json/…`` in JSON."""
         name = canonicalize_name(parts[0]) if parts else ""
-        wanted = "".join(f"/{part}" for part in ("simple", *([name] if name else []))) + "/"
-        asked = "/".join(["/simple", *parts]) if parts else "/simple"
+        wanted = "".join(f"/{part}" for part in (root, *([name] if name else []))) + "/"
+        asked = "/".join([f"/{root}", *parts]) if parts else f"/{root}"
         if asked != wanted:  # PEP 503: names are normalised, and URLs end with a slash
             self._redirect(quote(wanted) + (f"?{query}" if query else ""))
+            return
+        if root == "json":
+            self._file(f"simple{wanted.removeprefix('/json')}index.json", JSON_TYPE)
             return
         requested = parse_qs(query, keep_blank_values=True).get("format", [None])[0]
         chosen = negotiate(",".join(self.headers.get_all("Accept", [])), requested)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from tasks.core.index import IndexFile, ProjectList, ProjectPage
+from tasks.core.index import ProjectPage
+from tasks.core.index_file import IndexFile
 from tasks.core.plan import Plan
+from tasks.core.project_list import ProjectList
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from packaging.utils import canonicalize_name
 
 from tasks.core.document import Listing, Mapping, Scalar
 from tasks.core.errors import BadInput
 from tasks.core.matrix import digest, flat, wanted
 from tasks.core.matrix_shape import schema
+from tasks.core.settings import Policy, Settings, Status
 from tasks.core.targets import LocalTarget, Machine, PythonTag, Target
 from tasks.matrixfile import load, read_yaml, to_yaml
 
@@ -310,3 +312,75 @@ def test_the_schema_refuses_an_unknown_key() -> None:
 
 def test_the_committed_schema_is_the_one_of_the_types() -> None:
     assert json.loads((ROOT / "docs/wheel_matrix.schema.json").read_text()) == schema()
+
+
+SET = """\
+  Demo.One:
+    versions: [latest]
+    status: {state: archived, reason: moved}
+    tracks: [https://a.example.test/simple/demo-one/]
+    alternate_locations: [https://b.example.test/demo_one]
+"""
+
+
+def test_what_the_index_is_to_say_of_a_package_is_its_policy(tmp_path: Path) -> None:
+    matrix = load(write(tmp_path, f"index_url: https://wheels.example.test/team\n{COMPACT}{SET}  other: [latest]\n"))
+
+    assert matrix.policy == Policy(
+        projects={
+            canonicalize_name("Demo.One"): Settings(
+                status=Status(state="archived", reason="moved"),
+                tracks=("https://a.example.test/simple/demo-one/",),
+                alternate_locations=("https://b.example.test/demo_one",),
+            ),
+            canonicalize_name("other"): Settings(),
+        },
+        index_url="https://wheels.example.test/team/",
+    )
+
+
+def test_it_is_in_the_flat_form_too_and_the_schema_takes_it(tmp_path: Path) -> None:
+    matrix = load(write(tmp_path, f"index_url: http://127.0.0.1:8000\n{COMPACT}{SET}"))
+    document = flat(matrix, MACHINE)
+
+    assert load(write(tmp_path, to_yaml(document))).policy == matrix.policy
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(json.dumps(document)))
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        (
+            "status: {state: gone}",
+            (
+                "packages.x.status.state: expected a project's status, found 'gone': "
+                "one of active, archived, quarantined, deprecated"
+            ),
+        ),
+        ("status: archived", "packages.x.status: expected a mapping with the keys state and reason, found 'archived'"),
+        ("status: {reason: r}", "packages.x.status: the key 'state' is missing: the status marker"),
+        ("tracks: [/simple/x/]", "packages.x.tracks[0]: expected an absolute URL, found '/simple/x/'"),
+        (
+            "tracks: [https://a.example.test/simple/]",
+            "packages.x: tracks: https://a.example.test/simple/ is not the page of x at another index, as PEP 708 asks for",
+        ),
+        (
+            "alternate_locations: [https://a.example.test/y/]",
+            (
+                "packages.x: alternate_locations: https://a.example.test/y/ is not the page of x at another index, "
+                "as PEP 708 asks for"
+            ),
+        ),
+    ],
+)
+def test_what_the_peps_do_not_allow_is_named_by_line_and_key_path(tmp_path: Path, package: str, message: str) -> None:
+    assert problems(tmp_path, f"{COMPACT}  x: {{versions: [latest], {package}}}\n") == [f"m.yml:7: {message}"]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://wheels.example.test/", "dist/index", "https://u:p@x.example.test/", "http://localhost.evil.test/"]
+)
+def test_the_indexs_address_is_of_a_secure_origin(tmp_path: Path, url: str) -> None:
+    assert problems(tmp_path, f"index_url: {url}\n{COMPACT}  x: [latest]\n") == [
+        f"m.yml:1: index_url: expected a URL that begins with https://, or http:// on loopback, found '{url}'"
+    ]

@@ -5,7 +5,10 @@ from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
-from tasks.core.index import IndexFile, ListedProject, ProjectList, ProjectPage
+from tasks.core.index import ProjectPage
+from tasks.core.index_file import IndexFile
+from tasks.core.project_list import ListedProject, ProjectList
+from tasks.core.settings import Settings, Status
 from tasks.pages import Pages
 
 DEMO = canonicalize_name("demo")
@@ -18,6 +21,7 @@ class Links(HTMLParser):
         super().__init__()
         self.links: list[dict[str, str | None]] = []
         self.metas: dict[str, str | None] = {}
+        self.all_metas: list[tuple[str | None, str | None]] = []
         self.tags: list[str] = []
         self.inside = False
         self.feed(document.decode())
@@ -30,6 +34,7 @@ class Links(HTMLParser):
             self.links.append({**found, "": ""})
         if tag == "meta" and (name := found.get("name") or found.get("http-equiv")):
             self.metas[name] = found.get("content")
+            self.all_metas.append((name, found.get("content")))
 
     def handle_endtag(self, tag: str) -> None:
         self.inside = self.inside and tag != "a"
@@ -80,7 +85,7 @@ def test_html_and_json_of_a_page_say_the_same() -> None:
 def test_a_page_names_its_version_and_ends_with_its_serial() -> None:
     document = Pages().project(PAGE)
 
-    assert Links(document).metas["pypi:repository-version"] == "1.1"
+    assert Links(document).metas["pypi:repository-version"] == "1.4"
     assert document.endswith(b"</html>\n<!--SERIAL 1-->\n")
 
 
@@ -89,6 +94,47 @@ def test_nothing_in_a_page_becomes_markup() -> None:
     nasty = ProjectList(projects=(ListedProject(name=canonicalize_name(NASTY), newest=NASTY),))
     assert b"<script" not in Pages().projects(nasty)
     assert "script" not in Links(Pages().home(nasty)).tags
+
+
+def metas(document: bytes) -> list[tuple[str | None, str | None]]:
+    return [(name, content) for name, content in Links(document).all_metas if (name or "").startswith("pypi:")]
+
+
+def test_what_is_set_is_in_metas_as_the_peps_name_them() -> None:
+    settings = Settings(
+        status=Status(state="archived", reason=NASTY),
+        tracks=("https://upstream.test/demo/",),
+        alternate_locations=("https://a.test/demo/", "https://b.test/demo/"),
+    )
+
+    assert metas(Pages().project(PAGE.set(settings))) == [
+        ("pypi:repository-version", "1.4"),
+        ("pypi:project-status", "archived"),
+        ("pypi:project-status-reason", NASTY),
+        ("pypi:tracks", "https://upstream.test/demo/"),
+        ("pypi:alternate-locations", "https://a.test/demo/"),
+        ("pypi:alternate-locations", "https://b.test/demo/"),
+    ]
+    assert metas(Pages().project(PAGE)) == [("pypi:repository-version", "1.4")]
+
+
+def test_a_quarantined_project_has_no_links() -> None:
+    assert Links(Pages().project(PAGE.set(Settings(status=Status(state="quarantined"))))).links == []
+
+
+def test_a_link_names_the_attestations_where_the_index_has_an_address() -> None:
+    attested = PAGE.merged([IndexFile(filename="demo-2.0-py3-none-any.whl", sha256="e" * 64, attested=True)])
+
+    with_address = Links(Pages().project(attested.set(Settings(index_url="https://wheels.test/")))).links
+    without = Links(Pages().project(attested)).links
+
+    assert [link.get("data-provenance") for link in with_address] == [
+        None,
+        None,
+        None,
+        "https://wheels.test/packages/demo-2.0-py3-none-any.whl.provenance",
+    ]
+    assert all("data-provenance" not in link for link in without)
 
 
 def test_the_list_links_to_each_project() -> None:
@@ -102,7 +148,7 @@ def test_the_home_page_shows_each_project_with_its_newest_version() -> None:
     document = Pages().home(ProjectList().merged([PAGE]))
 
     assert {"href": "simple/demo/index.html", "": "demo"} in Links(document).links
-    assert b"<td>1.2</td>" in document
+    assert b"<td>1.0</td>" in document, "1.1 and 1.2 are yanked"
 
 
 def test_the_home_page_of_an_empty_index_says_so() -> None:

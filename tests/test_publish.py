@@ -92,6 +92,8 @@ def test_what_build_left_is_published_to_dist_index(here: Path) -> None:
         "logs/demo-1.0-py3-none-any.whl.txt.gz",
         "packages/demo-1.0-py3-none-any.whl",
         "packages/demo-1.0-py3-none-any.whl.metadata",
+        "pypi/demo/1.0/json",
+        "pypi/demo/json",
         "records/demo-1.0-py3-none-any.whl.json",
         "simple/demo/index.html",
         "simple/demo/index.json",
@@ -151,8 +153,8 @@ def test_publishing_again_later_asks_for_two_objects_and_each_project(here: Path
         drive(publish(read_dist(here / "dist").wheels, context), store)
         requests.append(dict(store.requests))
 
-    # First the home page, the list and its page, and for each project its state and its page; then nine writes.
-    assert requests == [{"get": 7, "put": 11}, {"get": 4}]
+    # First the home page, the list and its page, and for each project its state and its page; then the writes.
+    assert requests == [{"get": 7, "put": 15}, {"get": 4}]
 
 
 def test_the_same_wheels_published_elsewhere_give_the_same_bytes(here: Path) -> None:
@@ -275,6 +277,8 @@ def test_a_dry_run_lists_every_write_and_does_none(here: Path, capsys: pytest.Ca
         "packages/demo-1.0-py3-none-any.whl.metadata",
         "simple/demo/index.json",
         "simple/demo/index.html",
+        "pypi/demo/json",
+        "pypi/demo/1.0/json",
         "simple/index.json",
         "simple/index.html",
         "index.html",
@@ -454,6 +458,7 @@ def test_an_unknown_option_is_bad_input() -> None:
     assert main(["--port", "70000"]) == 2
     assert main(["--dist", "missing"]) == 2
     assert main(["--serve", "--rebuild"]) == 2
+    assert main(["--yank", "x", "--unyank", "y"]) == 2
 
 
 def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from packaging.utils import canonicalize_name
 
-from tasks.core.index import ProjectList, ProjectPage
+from tasks.core.index import ProjectPage
+from tasks.core.project_list import ProjectList
+from tasks.core.release_json import project_json, version_json
 from tasks.core.storage import Get, IfMatch, Kind, Put
-from tests.core.publishing import TIME, published, run, steps, wheel
+from tests.core.publishing import TIME, published, run, steps, wheel, yanking
 from tests.core.scheduler import Lines, Scheduler, done, perform
 from tests.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
-    from tasks.core.candidates import Result
+    from tasks.core.candidates import Candidate, Result
     from tasks.core.storage import Operation
+    from tests.core.scheduler import Publisher
 
 
 @functools.cache
@@ -30,7 +34,7 @@ def links_of(path: str, data: bytes) -> tuple[int, dict[str, tuple[str, str]]]:
         state = ProjectPage.from_json(data, path)
         return state.serial, {file.filename: (file.sha256, file.core_metadata or "") for file in state.files}
     serial, *lines = data.decode().split("\n")
-    return int(serial), {name: (a, b) for name, a, b in (line.split(" ") for line in lines)}
+    return int(serial.split(" ")[0]), {name: (a, b) for name, a, b, _ in (line.split(" ") for line in lines)}
 
 
 def links(objects: dict[str, bytes]) -> dict[str, tuple[int, dict[str, tuple[str, str]]]]:
@@ -61,6 +65,8 @@ def check(before: dict[str, bytes], after: dict[str, bytes]) -> None:
         now_serial, now_files = links(after)[path]
         assert now_serial >= serial, "I4: the serial"
         assert now_files.items() >= files.items(), "I4: the links"
+    for path in (path for path in before if path.startswith("pypi/")):
+        assert json.loads(after[path])["last_serial"] >= json.loads(before[path])["last_serial"], "I4: release JSON"
     for path in ("simple/index.html", "index.html"):
         assert int(after.get(path, b"0").split(b"\n")[0]) >= int(before.get(path, b"0").split(b"\n")[0]), "I4: the list"
 
@@ -84,6 +90,9 @@ def whole(objects: dict[str, bytes]) -> None:
         if path != "simple/index.json":
             state = ProjectPage.from_json(data, path)
             assert objects[path.replace(".json", ".html")] == Lines().project(state)
+            assert objects[f"pypi/{state.name}/json"] == project_json(state)
+            for version in state.versions:
+                assert objects[f"pypi/{state.name}/{version}/json"] == version_json(state, version)
             assert listed.serial_of(state.name) == state.serial
     assert objects["simple/index.html"] == Lines().projects(listed)
     assert objects["index.html"] == Lines().home(listed)
@@ -93,12 +102,38 @@ OURS = wheel()
 THEIRS = wheel(content=b"theirs")
 NEWER = wheel("demo-2.0-py3-none-any.whl", b"newer")
 OTHER = wheel("other-1-py3-none-any.whl", b"other")
-SCENES = {
+YANK = "yank"
+UNYANK = "unyank"
+SCENES: dict[str, tuple[Candidate | str, Candidate | str]] = {
     "two wheels of one project": (OURS, NEWER),
     "the same wheel": (OURS, OURS),
     "one name with two contents": (OURS, THEIRS),
     "two projects": (OURS, OTHER),
+    "a yank beside a new wheel": (YANK, NEWER),
+    "a yank beside the same wheel": (YANK, OURS),
+    "two yanks": (YANK, YANK),
+    "a yank beside an unyank": (YANK, UNYANK),
 }
+
+
+def publisher(one: Candidate | str, *, known_tokens: bool = True) -> Publisher:
+    """Return what publishes a wheel, or yanks or unyanks ours."""
+    if isinstance(one, str):
+        return partial(yanking, OURS.filename, reason="broken" if one == YANK else None, known_tokens=known_tokens)
+    return partial(steps, one, known_tokens=known_tokens)
+
+
+def finished_in(pair: tuple[Candidate | str, ...]) -> Callable[[dict[str, bytes], int, tuple[Result, ...]], None]:
+    """Return a check that what a publisher reports is so; a yank beside an unyank may be undone by then."""
+
+    def check_finished(objects: dict[str, bytes], i: int, results: tuple[Result, ...]) -> None:
+        finished(objects, i, results)
+        if pair[i] == YANK and UNYANK not in pair:
+            state = ProjectPage.from_json(objects["simple/demo/index.json"], "state")
+            assert [file.yanked for file in state.files if file.filename == OURS.filename] == ["broken"]
+            assert b" broken" in objects["simple/demo/index.html"]
+
+    return check_finished
 
 
 @pytest.mark.parametrize("known_tokens", [True, False], ids=["tokens known", "tokens unknown"])
@@ -109,21 +144,21 @@ def test_two_publishers_killed_anywhere_keep_the_invariants_and_a_rerun_complete
 ) -> None:
     pair = SCENES[scene]
     known = {one.source: one for one in (OURS, THEIRS, NEWER, OTHER) if isinstance(one.source, bytes)}
-    publishers = [partial(steps, one, known_tokens=known_tokens) for one in pair]
-    scheduler = Scheduler(publishers, known, check, finished, known_tokens=known_tokens)
+    publishers = [publisher(one, known_tokens=known_tokens) for one in pair]
+    scheduler = Scheduler(publishers, known, check, finished_in(pair), known_tokens=known_tokens)
 
-    states, ends = scheduler.explore({})
+    states, ends = scheduler.explore(published(OURS).objects if YANK in pair else {})
 
     print(f"{scene}: {len(states)} states, {len(ends)} ends")
-    assert len(states) > 500
+    assert len(states) > (100 if YANK in pair else 500)
     for objects in {end.objects for end in ends}:
         store = MemoryStore(dict(objects), known_tokens=known_tokens)
-        for one in pair:
-            run(store, steps(one, known_tokens=known_tokens), *known.values())
+        for one in publishers:
+            run(store, one(), *known.values())
         whole(store.objects)
         settled = dict(store.objects)
-        for one in pair:
-            asked, _ = run(store, steps(one, known_tokens=known_tokens), *known.values())
+        for one in publishers[-1:] if UNYANK in pair else publishers:
+            asked, _ = run(store, one(), *known.values())
             assert not [step for step in asked if step.startswith("put")], "I5"
         assert store.objects == settled
 
@@ -147,7 +182,7 @@ def test_a_publisher_that_is_rerun_beside_another_one_keeps_the_invariants() -> 
         for end in ends:
             whole(dict(end.objects))
     print(f"{len(left)} starts, {total} states")
-    assert len(left) == 7
+    assert len(left) == 9
 
 
 def test_the_scheduler_notices_a_page_that_is_written_before_its_wheel() -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -256,6 +256,43 @@ def test_the_home_page_is_at_the_root(served: Served) -> None:
     assert ask(served, "/").body == stored(served, "index.html")
 
 
+@pytest.mark.parametrize("accept", [PIP, HTML, "text/html", "*/*", ""])
+@pytest.mark.parametrize("page", ["", "demo-project/"])
+def test_the_json_root_is_json_whatever_is_accepted(served: Served, page: str, accept: str) -> None:
+    answer = ask(served, f"/json/{page}", Accept=accept)
+
+    assert (answer.status, answer.headers["Content-Type"], answer.headers["Vary"]) == (200, JSON, None)
+    assert answer.body == stored(served, f"simple/{page}index.json")
+
+
+@pytest.mark.parametrize(
+    ("asked", "target"),
+    [
+        ("/json", "/json/"),
+        ("/json/Demo_Project", "/json/demo-project/"),
+        ("/pypi/Demo_Project/json", "/pypi/demo-project/json"),
+    ],
+)
+def test_the_other_roots_are_normalised_too(served: Served, asked: str, target: str) -> None:
+    answer = ask(served, asked)
+
+    assert (answer.status, answer.headers["Location"]) == (301, target)
+
+
+@pytest.mark.parametrize("path", ["/json/unknown/", "/pypi/unknown/json", "/pypi/demo-project/9/json", "/pypi/"])
+def test_what_the_other_roots_do_not_have_is_not_found(served: Served, path: str) -> None:
+    assert ask(served, path).status == 404
+
+
+@pytest.mark.parametrize("path", ["pypi/demo-project/json", "pypi/demo-project/1.0/json"])
+def test_release_json_is_served_as_json_and_its_links_resolve(served: Served, path: str) -> None:
+    answer = ask(served, f"/{path}")
+
+    assert (answer.headers["Content-Type"], answer.body) == ("application/json", stored(served, path))
+    url = urljoin(f"/{path}", json.loads(answer.body)["urls"][0]["url"])
+    assert ask(served, url).body == stored(served, "packages/Demo_Project-1.0-py3-none-any.whl")
+
+
 INSTALLERS = {
     "pip": [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "-v"],
     "uv": ["uv", "pip", "install", "--no-config", "--no-cache", "--python", sys.executable],
@@ -273,6 +310,48 @@ def test_an_installer_installs_from_it(served: Served, installer: str, tmp_path:
 
     assert ran.returncode == 0, ran.stderr
     assert (tmp_path / "site" / "demo_project.py").read_text() == "VERSION = '1.0'\n"
+
+
+DATED = {
+    "pip": ("--uploaded-prior-to", "2026-01-02T00:00:00Z"),
+    "uv": ("--exclude-newer", "2026-01-02T00:00:00Z"),
+}
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """An index with version 1.0 of 1 January and version 2.0 of 3 January."""
+    directory = tmp_path_factory.mktemp("dated")
+    for version, epoch in (("1.0", "1767225600"), ("2.0", "1767398400")):
+        make_wheel(directory / version / "wheels", "demo", version)
+        command = [sys.executable, "-m", "tasks.publish", "--quiet", "--index", str(directory / "index")]
+        told = {**environment(), "SOURCE_DATE_EPOCH": epoch}
+        subprocess.run([*command, str(directory / version)], check=True, env=told, capture_output=True)
+    with start(directory / "index", "--port", "0") as server:
+        yield Served(directory / "index", address(server))
+        server.terminate()
+
+
+@pytest.mark.parametrize("root", ["simple", "json"])
+@pytest.mark.parametrize("installer", INSTALLERS)
+def test_an_installer_takes_what_was_there_on_a_day(dated: Served, installer: str, root: str, tmp_path: Path) -> None:
+    if installer == "uv" and shutil.which("uv") is None:
+        pytest.skip("uv is not here")
+    options = ["--index-url", urljoin(dated.url, f"/{root}/"), "--no-deps", "--only-binary", ":all:"]
+    found = {}
+    for name, date in (("then", DATED[installer]), ("now", ())):
+        target = ["--target", str(tmp_path / name)]
+        ran = subprocess.run(
+            [*INSTALLERS[installer], *options, *target, *date, "demo"],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        found[name] = (tmp_path / name / "demo.py").read_text()
+
+    assert found == {"then": "VERSION = '1.0'\n", "now": "VERSION = '2.0'\n"}
 
 
 def test_ctrl_c_ends_it_without_an_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from email.parser import HeaderParser
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from tasks.core.index import IndexFile
+from tasks.core.index_file import IndexFile
 from tasks.core.wheels import WheelName
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Candidate:
     recipe: str | None = None
     """The recipe key that its record names."""
     log: bytes | Path | None = None
+    provenance: bytes | None = None
+    """Its attestations: a checked provenance object (PEP 740)."""
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class Candidate:
         record: bytes | None = None,
         recipe: str | None = None,
         log: bytes | Path | None = None,
+        provenance: bytes | None = None,
     ) -> Candidate:
         """Make a candidate of a wheel that was read and found well-formed."""
         return cls(
@@ -59,11 +62,12 @@ class Candidate:
             record=record,
             recipe=recipe,
             log=log,
+            provenance=provenance,
         )
 
-    def with_recipe(self, recipe: str | None) -> Candidate:
-        """Return the candidate with a recipe key."""
-        return replace(self, recipe=recipe)
+    def beside(self, *, recipe: str | None, provenance: bytes | None) -> Candidate:
+        """Return the candidate with what was found beside it."""
+        return replace(self, recipe=recipe, provenance=provenance)
 
     def entry(self, upload_time: str) -> IndexFile:
         """Return the wheel as its project's page lists it."""
@@ -75,16 +79,20 @@ class Candidate:
             upload_time=upload_time,
             requires_python=headers.get("Requires-Python"),
             core_metadata=hashlib.sha256(self.metadata).hexdigest(),
+            attested=self.provenance is not None,
             recipe=self.recipe,
         )
 
 
 class Outcome(Enum):
-    """What became of a wheel."""
+    """What became of a wheel, or, of the last kind, of a project's page."""
 
     PUBLISHED = "published"
     UNCHANGED = "unchanged"
     ADOPTED = "adopted"
+    YANKED = "yanked"
+    UNYANKED = "unyanked"
+    CHANGED = "with other settings"
     REFUSED = "refused"
     INVALID = "invalid"
 

@@ -1,8 +1,7 @@
-"""The package index as values: project pages and the project list, in their JSON form (PEP 691, PEP 700).
+"""A project's page as a value, in its JSON form (PEP 691, PEP 700), and where things lie in an index.
 
 A page's JSON form is *the* state of a project; everything else that is served is rendered from it. Keys that start with
-an underscore are private, which PEP 691 reserves them for. Keys that this version does not know survive a rewrite, so
-that a project's status (PEP 792) or its tracks (PEP 708) fit in without a new format.
+an underscore are private, which PEP 691 reserves them for. Keys that this version does not know survive a rewrite.
 """
 
 from __future__ import annotations
@@ -11,26 +10,27 @@ import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
-from packaging.utils import InvalidSdistFilename, NormalizedName, canonicalize_name, parse_sdist_filename
+from packaging.utils import NormalizedName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tasks.core.errors import ServiceFailed
+from tasks.core.index_file import IndexFile
+from tasks.core.settings import QUARANTINED, Settings, Status
 from tasks.core.simple_json import At, canonical, parse
-from tasks.core.wheels import WheelName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
-API_VERSION = "1.1"
+API_VERSION = "1.4"
+"""PEP 792's, the newest whose keys these pages may have."""
 LIST_PATH = "simple/index.json"
 LIST_HTML_PATH = "simple/index.html"
 HOME_PATH = "index.html"
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_VERSION_1 = re.compile(r"1\.\d+")
 
 
 def page_path(project: NormalizedName) -> str:
@@ -54,96 +54,28 @@ def digest_of(page: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IndexFile:
-    """One file of a project page."""
+class Release:
+    """What is kept of one version, to render its release JSON: an item of the private key ``_releases``."""
 
-    filename: str
-    sha256: str
-    """64 hex digits."""
-    size: int | None = None
-    """In bytes. PEP 700: "This field is mandatory"; pages of other tools may lack it all the same."""
-    upload_time: str | None = None
-    """PEP 700: "a valid ISO 8601 date/time string, in the format ``yyyy-mm-ddThh:mm:ss.ffffffZ``", UTC."""
-    requires_python: str | None = None
-    core_metadata: str | None = None
-    """The sha256 of ``<file>.metadata``, 64 hex digits (PEP 658, named as PEP 714 has it); None: not served."""
-    yanked: str | None = None
-    """None: not yanked. Else the reason, which may be empty (PEP 592)."""
-    recipe: str | None = None
-    """The recipe key of the action that built it, where it is known: the private key ``_recipe``."""
-    url: str = ""
-    """PEP 691: "may be absolute or relative"; empty: the wheel in ``packages/``."""
-    other_hashes: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def link(self) -> str:
-        """The file's URL, relative to its project's page."""
-        return self.url or f"../../packages/{quote(self.filename)}"
-
-    @property
-    def wheel(self) -> WheelName | None:
-        """The file's name, parsed; None for what is no wheel."""
-        try:
-            return WheelName.parse(self.filename)
-        except ValueError:
-            return None
-
-    @property
-    def version(self) -> Version | None:
-        """The version in the file's name; None where the name has none."""
-        wheel = self.wheel
-        if wheel is not None:
-            return wheel.version
-        try:
-            return parse_sdist_filename(self.filename)[1]
-        except (InvalidSdistFilename, InvalidVersion):
-            return None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the file as PEP 691 writes it; optional keys only where they say something."""
-        made: dict[str, Any] = {
-            **self.extra,
-            "filename": self.filename,
-            "url": self.link,
-            "hashes": {**self.other_hashes, "sha256": self.sha256},
-        }
-        optional = {
-            "size": self.size,
-            "upload-time": self.upload_time,
-            "requires-python": self.requires_python,
-            "core-metadata": None if self.core_metadata is None else {"sha256": self.core_metadata},
-            # PEP 691: "a boolean … or an arbitrary, non-empty, string": a yank without a reason is the boolean.
-            "yanked": None if self.yanked is None else (self.yanked or True),
-            "_recipe": self.recipe,
-        }
-        made.update({key: value for key, value in optional.items() if value is not None})
-        return made
+    serial: int = 0
+    """The page's serial when the version's files last changed."""
+    source: str = ""
+    """The wheel whose metadata ``info`` is from: of all that were published the first by name."""
+    info: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, value: object, at: At) -> Self:
-        """Read a file of a PEP 691 page; unknown keys are kept in ``extra``."""
+        """Read an item of ``_releases``."""
         rest = dict(at.expect(value, dict, "an object"))
-        filename = at.take(rest, "filename", str, "a string")
-        hashes = dict(at.take(rest, "hashes", dict, "an object"))
-        sha256 = hashes.pop("sha256", None)
-        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
-            raise at.key("hashes").key("sha256").wrong(sha256, "64 hex digits")
-        url = at.take(rest, "url", str, "a string")
-        yanked = rest.pop("yanked", False)
         return cls(
-            filename=filename,
-            sha256=sha256,
-            size=at.take_optional(rest, "size", int, "a whole number"),
-            upload_time=at.take_optional(rest, "upload-time", str, "a string"),
-            requires_python=at.take_optional(rest, "requires-python", str, "a string"),
-            core_metadata=_core_metadata(rest),
-            yanked=yanked if isinstance(yanked, str) else ("" if yanked else None),
-            recipe=at.take_optional(rest, "_recipe", str, "a string"),
-            url="" if url == f"../../packages/{quote(filename)}" else url,
-            other_hashes=hashes,
-            extra=rest,
+            serial=at.take(rest, "serial", int, "a whole number"),
+            source=at.take(rest, "source", str, "a string"),
+            info=at.take(rest, "info", dict, "an object"),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the release as an item of ``_releases``."""
+        return {"serial": self.serial, "source": self.source, "info": dict(self.info)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +88,9 @@ class ProjectPage:
     versions: tuple[str, ...] = ()
     """PEP 700: "an array of strings … all of the project versions"; here in version order."""
     files: tuple[IndexFile, ...] = ()
+    settings: Settings = Settings()
+    releases: Mapping[str, Release] = field(default_factory=dict)
+    """By version, in its normal form."""
     api_version: str = API_VERSION
     meta_extra: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -166,33 +101,48 @@ class ProjectPage:
         at = At(where)
         rest = dict(at.expect(parse(data, at), dict, "an object"))
         meta = dict(at.take(rest, "meta", dict, "an object"))
-        place = at.key("files")
-        files = [
-            IndexFile.from_dict(file, place.key(i)) for i, file in enumerate(at.take(rest, "files", list, "an array"))
-        ]
+        key = "_files" if "_files" in rest else "files"  # PEP 792: a quarantined project offers none
+        files = tuple(
+            IndexFile.from_dict(file, at.key(key).key(i)) for i, file in enumerate(at.take(rest, key, list, "an array"))
+        )
+        rest.pop("files", None)
         versions = at.take_optional(rest, "versions", list, "an array")
         place = at.key("versions")
+        releases = at.take_optional(rest, "_releases", dict, "an object") or {}
         return cls(
             name=canonicalize_name(at.take(rest, "name", str, "a string")),
             serial=at.key("meta").take_optional(meta, "_last-serial", int, "a whole number") or 0,
             versions=_versions(_versions_of(files))  # PEP 691 pages, before PEP 700
             if versions is None
             else tuple(place.key(i).expect(text, str, "a string") for i, text in enumerate(versions)),
-            files=tuple(files),
-            api_version=_api_version(meta, at),
+            files=files,
+            settings=_settings(rest, meta, at),
+            releases={
+                version: Release.from_dict(value, at.key("_releases").key(version))
+                for version, value in releases.items()
+            },
+            api_version=api_version_of(meta, at),
             meta_extra=meta,
             extra=rest,
         )
 
     def to_json(self) -> bytes:
         """Return the page's bytes: equal pages give equal bytes."""
+        index_url = self.settings.index_url
+        files = [file.to_dict(index_url) for file in sorted(self.files, key=lambda file: file.filename)]
+        hidden = self.settings.status.state == QUARANTINED
+        releases = {version: release.to_dict() for version, release in self.releases.items()}
+        serial = {"api-version": self.api_version, "_last-serial": self.serial}
         return canonical(
             {
                 **self.extra,
-                "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
+                **self.settings.to_dict(),
+                "meta": {**self.meta_extra, **self.settings.to_meta(), **serial},
                 "name": self.name,
                 "versions": list(self.versions),
-                "files": [file.to_dict() for file in sorted(self.files, key=lambda file: file.filename)],
+                "files": [] if hidden else files,
+                **({"_files": files} if hidden else {}),
+                **({"_releases": releases} if releases else {}),
             }
         )
 
@@ -202,128 +152,110 @@ class ProjectPage:
         return digest_of(self.to_json())
 
     @property
+    def offered(self) -> tuple[IndexFile, ...]:
+        """The files that installers are shown. PEP 792 of a quarantined project: "MUST NOT offer any"."""
+        return () if self.settings.status.state == QUARANTINED else self.files
+
+    @property
     def newest(self) -> str | None:
-        """The newest version, a final release before a pre-release; None where the page has none."""
+        """The newest version, one that is not yanked and final where there is one; None where the page has none."""
+        if not self.versions:
+            return None
+        standing = dict.fromkeys(_versions_of(self.files), False)
+        standing |= dict.fromkeys(_versions_of(file for file in self.files if file.yanked is None), True)
         known = [Version(text) for text in self.versions if _is_version(text)]
-        finals = [version for version in known if not version.is_prerelease]
-        return str(max(finals or known)) if known else None
+        ranked = ((standing.get(str(version), True), not version.is_prerelease, version) for version in known)
+        return str(max(ranked)[2]) if known else None
 
     def file(self, filename: str) -> IndexFile | None:
         """Return the page's file of that name."""
         return next((file for file in self.files if file.filename == filename), None)
 
-    def merged(self, files: Iterable[IndexFile]) -> Self:
+    def merged(self, files: Iterable[IndexFile], told: Mapping[str, Mapping[str, Any]] | None = None) -> Self:
         """Return the page with ``files`` on it, its serial one higher; the page itself when that changes nothing.
 
-        A file that is listed already stays as it is, its upload time and its yank with it; only a recipe key, or the
-        hash of its metadata, is filled in where there was none. A link is never lost and never changes its hash.
+        A file that is listed already stays as it is, its upload time and its yank with it; only what was not known is
+        filled in: a recipe key, the hash of its metadata. A link is never lost and never changes its hash.
+        ``told`` has, by file name, what the files' metadata say of their versions.
         """
         known = {file.filename: file for file in self.files}
         for file in files:
-            known[file.filename] = _filled_in(known[file.filename], file) if file.filename in known else file
-        merged = tuple(known[name] for name in sorted(known))
-        if merged == tuple(sorted(self.files, key=lambda file: file.filename)):
+            known[file.filename] = known[file.filename].filled_in(file) if file.filename in known else file
+        return self._changed(known, told or {})
+
+    def marked(self, yanks: Mapping[str, str | None]) -> Self:
+        """Return the page with files yanked, for a reason that may be empty, or, with None, not yanked any more."""
+        return self._changed({f.filename: replace(f, yanked=yanks.get(f.filename, f.yanked)) for f in self.files}, {})
+
+    def set(self, settings: Settings) -> Self:
+        """Return the page with other settings, its serial one higher; the page itself when they are its own."""
+        if settings == self.settings:
             return self
-        present = {file.filename for file in self.files}
-        added = _versions_of(file for file in merged if file.filename not in present)
-        versions = _versions((*self.versions, *added)) if added else self.versions
-        return replace(self, serial=self.serial + 1, files=merged, versions=versions)
+        if not self.files:  # nothing has been shown yet
+            return replace(self, settings=settings)
+        versions = {*self.releases, *_versions_of(self.files)}  # what the settings are shown in: all of them
+        return self._next(versions, self.releases, settings=settings)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListedProject:
-    """One project in the project list."""
-
-    name: NormalizedName
-    serial: int = 0
-    """The serial of the page that is known to be complete; a page with a higher one is unfinished."""
-    newest: str | None = None
-    """The newest version, for people: the private key ``_version``."""
-    state: str | None = None
-    """The digest of that page (:attr:`ProjectPage.digest`), the private key ``_state``: with the serial it tells a
-    reader who has the page already that it need not be read again, even of an index that was made anew."""
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectList:
-    """Every project of the index, sorted by name (PEP 691)."""
-
-    serial: int = 0
-    projects: tuple[ListedProject, ...] = ()
-    api_version: str = API_VERSION
-    meta_extra: Mapping[str, Any] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str = LIST_PATH) -> Self:
-        """Parse the list. Raises :class:`ServiceFailed` that names ``where``, the key path and what was found."""
-        at = At(where)
-        rest = dict(at.expect(parse(data, at), dict, "an object"))
-        meta = dict(at.take(rest, "meta", dict, "an object"))
-        projects = at.take(rest, "projects", list, "an array")
-        return cls(
-            serial=at.key("meta").take_optional(meta, "_last-serial", int, "a whole number") or 0,
-            projects=tuple(_listed(project, at.key("projects").key(i)) for i, project in enumerate(projects)),
-            api_version=_api_version(meta, at),
-            meta_extra=meta,
-            extra=rest,
+    def _changed(self, known: Mapping[str, IndexFile], told: Mapping[str, Mapping[str, Any]]) -> Self:
+        before = {file.filename: file for file in self.files}
+        releases = dict(self.releases)
+        for filename in sorted(told):
+            version = str(known[filename].version)
+            release = releases.get(version, Release())
+            if not release.source or filename <= release.source:
+                releases[version] = replace(release, source=filename, info=told[filename])
+        if known == before and releases == self.releases:
+            return self
+        touched = {version for version, release in releases.items() if release != self.releases.get(version)}
+        touched |= set(_versions_of(file for name, file in known.items() if before.get(name) != file))
+        added = _versions_of(file for name, file in known.items() if name not in before)
+        return self._next(
+            touched,
+            releases,
+            files=tuple(known[name] for name in sorted(known)),
+            versions=_versions((*self.versions, *added)) if added else self.versions,
         )
 
-    def to_json(self) -> bytes:
-        """Return the list's bytes: equal lists give equal bytes."""
-        return canonical(
-            {
-                **self.extra,
-                "meta": {**self.meta_extra, "api-version": self.api_version, "_last-serial": self.serial},
-                "projects": [_listed_to_dict(project) for project in sorted(self.projects, key=lambda p: p.name)],
-            }
-        )
-
-    def serial_of(self, project: NormalizedName) -> int:
-        """Return the serial that the list has for a project; 0 where it does not list it."""
-        return next((listed.serial for listed in self.projects if listed.name == project), 0)
-
-    def merged(self, pages: Iterable[ProjectPage]) -> Self:
-        """Return the list with the pages' serials, where they are higher; the list itself when none is."""
-        known = {listed.name: listed for listed in self.projects}
-        for page in pages:
-            listed = known.get(page.name, ListedProject(name=page.name))
-            if page.serial > listed.serial or page.name not in known:
-                known[page.name] = replace(listed, serial=page.serial, newest=page.newest, state=page.digest)
-        projects = tuple(known[name] for name in sorted(known))
-        if projects == tuple(sorted(self.projects, key=lambda listed: listed.name)):
-            return self
-        return replace(self, serial=self.serial + 1, projects=projects)
+    def _next(
+        self,
+        touched: Iterable[str],
+        releases: Mapping[str, Release],
+        **changes: Any,  # noqa: ANN401 - fields of this class
+    ) -> Self:
+        """Return the page with a serial one higher, which is also that of the versions ``touched``."""
+        serial = self.serial + 1
+        changed = {version: replace(releases.get(version, Release()), serial=serial) for version in touched}
+        newer = max(self.api_version, API_VERSION, key=lambda text: int(text.partition(".")[2]))
+        return replace(self, serial=serial, api_version=newer, releases={**releases, **changed}, **changes)
 
 
-def _api_version(meta: dict[str, Any], at: At) -> str:
+def api_version_of(meta: dict[str, Any], at: At) -> str:
+    """Take the API's version from a page's ``meta``. Raises :class:`ServiceFailed` for one that is not version 1."""
     version = at.key("meta").take(meta, "api-version", str, "a string")
-    if version.split(".")[0] != "1":  # PEP 629: clients must fail on a major version that they do not know
+    if not _VERSION_1.fullmatch(version):  # PEP 629: clients must fail on a major version that they do not know
         found = f"{at.where}: meta.api-version is {version!r}, expected version 1 of the Simple API"
         raise ServiceFailed(f"{found}; a newer spare-tire wrote the page: update this one")
     return version
 
 
-def _core_metadata(rest: dict[str, Any]) -> str | None:
-    """PEP 714: read ``core-metadata``, and the earlier ``dist-info-metadata`` only where that is missing."""
-    earlier = rest.pop("dist-info-metadata", None)
-    value = rest.pop("core-metadata", earlier)
-    found = value.get("sha256") if isinstance(value, dict) else None
-    return found if isinstance(found, str) and _SHA256.fullmatch(found) else None
-
-
-def _filled_in(listed: IndexFile, offered: IndexFile) -> IndexFile:
-    if listed.sha256 != offered.sha256:
-        return listed
-    return replace(
-        listed,
-        size=listed.size if listed.size is not None else offered.size,
-        upload_time=listed.upload_time or offered.upload_time,
-        requires_python=listed.requires_python or offered.requires_python,
-        core_metadata=listed.core_metadata or offered.core_metadata,
-        recipe=listed.recipe or offered.recipe,
+def _settings(rest: dict[str, Any], meta: dict[str, Any], at: At) -> Settings:
+    status = Status()
+    found = at.take_optional(rest, "project-status", dict, "an object")
+    if found is not None:
+        place = at.key("project-status")
+        state = place.take_optional(found, "status", str, "a string") or status.state
+        status = Status(state=state, reason=place.take_optional(found, "reason", str, "a string") or "")
+    return Settings(
+        status=status,
+        tracks=_urls(meta, "tracks", at.key("meta")),
+        alternate_locations=_urls(rest, "alternate-locations", at),
+        index_url=at.key("meta").take_optional(meta, "_index-url", str, "a string"),
     )
+
+
+def _urls(mapping: dict[str, Any], key: str, at: At) -> tuple[str, ...]:
+    urls = at.take_optional(mapping, key, list, "an array") or []
+    return tuple(at.key(key).key(i).expect(url, str, "a string") for i, url in enumerate(urls))
 
 
 def _is_version(text: str) -> bool:
@@ -346,20 +278,3 @@ def _versions(texts: Iterable[str]) -> tuple[str, ...]:
     others = sorted(key for key in unique if isinstance(key, str))
     versions = sorted(key for key in unique if isinstance(key, Version))
     return (*others, *(unique[version] for version in versions))
-
-
-def _listed(value: object, at: At) -> ListedProject:
-    rest = dict(at.expect(value, dict, "an object"))
-    return ListedProject(
-        name=canonicalize_name(at.take(rest, "name", str, "a string")),
-        serial=at.take_optional(rest, "_last-serial", int, "a whole number") or 0,
-        newest=at.take_optional(rest, "_version", str, "a string"),
-        state=at.take_optional(rest, "_state", str, "a string"),
-        extra=rest,
-    )
-
-
-def _listed_to_dict(listed: ListedProject) -> dict[str, Any]:
-    optional = {"_version": listed.newest, "_state": listed.state}
-    said = {key: value for key, value in optional.items() if value is not None}
-    return {**listed.extra, "name": listed.name, "_last-serial": listed.serial, **said}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import NormalizedName, canonicalize_name
 
 from tasks.core.resolution import Request, parse_request
+from tasks.core.settings import Policy, Settings, Status
 from tasks.core.targets import ABI3, LocalTarget, Machine, PythonTag, Target
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ class Package:
     name: str
     """As written, which is how people know it."""
     entries: tuple[Entry, ...]
+    settings: Settings = Settings()
+    """What its page on our index says besides its files."""
 
     @property
     def normalized(self) -> NormalizedName:
@@ -151,6 +154,8 @@ class Matrix:
     """A whole ``wheel_matrix.yml``, targets by name."""
 
     index: str | None = None
+    index_url: str | None = None
+    """The index's address as installers see it, with a slash at its end."""
     public_index: str | None = None
     instances: Mapping[str, Instance] = field(default_factory=dict)
     targets: Mapping[str, Target | LocalTarget] = field(default_factory=dict)
@@ -161,6 +166,13 @@ class Matrix:
     def instance(self, name: str) -> Instance:
         """Return an instance; one that is not declared is a ``core-ci`` one."""
         return self.instances.get(name) or Instance(name=name, worker=CORE_CI)
+
+    @property
+    def policy(self) -> Policy:
+        """What the pages of the index are to say of the packages besides their files."""
+        return Policy(
+            projects={package.normalized: package.settings for package in self.packages}, index_url=self.index_url
+        )
 
     @property
     def needs_machine(self) -> bool:
@@ -228,7 +240,8 @@ def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
     """Return the matrix in the flat form, unresolved; reading it back gives the same plan."""
     packages: dict[str, Any] = {}
     for package in matrix.packages:
-        versions = packages.setdefault(package.name, {"versions": {}})["versions"]
+        settings = _flat_settings(package.settings)
+        versions = packages.setdefault(package.name, {"versions": {}, **settings})["versions"]
         for entry in package.entries:
             target = _on(matrix.targets[entry.target], machine)
             wheels = versions.setdefault(entry.text, {"wheels": []})["wheels"]
@@ -237,6 +250,7 @@ def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
     instances = {name: _flat_instance(matrix.instance(name)) for name in sorted(used & set(matrix.instances))}
     top = {
         "index": matrix.index,
+        "index_url": matrix.index_url,
         "public_index": matrix.public_index,
         "cooldown": _duration(matrix.cooldown),
         "instances": instances,
@@ -292,6 +306,16 @@ def _flat_entry(entry: Entry, target: Target) -> dict[str, Any]:
     if entry.sdist:
         made["sdist"] = f"{entry.sdist.url}#sha256={entry.sdist.sha256}"
     return made
+
+
+def _flat_settings(settings: Settings) -> dict[str, Any]:
+    status = {"state": settings.status.state, "reason": settings.status.reason}
+    made = {
+        "status": {key: value for key, value in status.items() if value} if settings.status != Status() else None,
+        "tracks": list(settings.tracks),
+        "alternate_locations": list(settings.alternate_locations),
+    }
+    return {key: value for key, value in made.items() if value}
 
 
 def _flat_instance(instance: Instance) -> dict[str, str]:

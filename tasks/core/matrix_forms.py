@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 
@@ -22,6 +23,7 @@ from tasks.core.matrix import (
     PinnedSdist,
     matches,
 )
+from tasks.core.settings import Settings, Status
 from tasks.core.shapes import At, Unreadable
 from tasks.core.targets import LocalTarget, PythonTag, Target
 
@@ -93,6 +95,9 @@ class Compact:
     build: tuple[ConditionalRules, ...] = ()
     check: Check = Check()
     sdist: PinnedSdist | None = None
+    status: Status = Status()
+    tracks: tuple[str, ...] = ()
+    alternate_locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,7 @@ class RawMatrix:
 
     packages: Mapping[str, At[Compact]]
     index: str | None = None
+    index_url: str | None = None
     public_index: str | None = None
     cooldown: int | None = None
     """Seconds."""
@@ -115,18 +121,31 @@ def assemble(raw: RawMatrix, place: Place) -> Matrix:
     }
     targets = {name: _target(name, found, instances) for name, found in raw.targets.items()}
     targets |= _flat_targets(raw, instances, targets)
-    packages = tuple(Package(name=name, entries=_entries(found, raw)) for name, found in raw.packages.items())
+    packages = tuple(
+        Package(name=name, entries=_entries(found, raw), settings=_settings(name, found))
+        for name, found in raw.packages.items()
+    )
     _report_same_names(raw)
     if place.problems:
         raise Unreadable
     return Matrix(
         index=raw.index,
+        index_url=raw.index_url,
         public_index=raw.public_index,
         cooldown=raw.cooldown,
         instances=instances,
         targets=targets,
         packages=packages,
     )
+
+
+def _settings(name: str, found: At[Compact]) -> Settings:
+    package = found.value
+    for key, urls in (("tracks", package.tracks), ("alternate_locations", package.alternate_locations)):
+        for url in urls:
+            if canonicalize_name(urlsplit(url).path.rstrip("/").rpartition("/")[2]) != canonicalize_name(name):
+                found.report(f"{key}: {url} is not the page of {name} at another index, as PEP 708 asks for")
+    return Settings(status=package.status, tracks=package.tracks, alternate_locations=package.alternate_locations)
 
 
 def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) -> Target | LocalTarget:

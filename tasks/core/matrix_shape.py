@@ -15,6 +15,7 @@ from tasks.core.errors import BadInput
 from tasks.core.matrix import WORKERS, Check, ConditionalRules, Matrix, PinnedSdist, Rules
 from tasks.core.matrix_forms import Compact, FlatWheel, RawInstance, RawMatrix, RawTarget, Versions, assemble
 from tasks.core.resolution import parse_request
+from tasks.core.settings import STATES, Status
 from tasks.core.shapes import (
     Boolean,
     ByKind,
@@ -36,6 +37,7 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>[smh]?)")
 _AGES = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,3})(?P<unit>[hdw])")
+_SECURE = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^\s?#]*)?")
 _SDIST = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^#\s]+)#sha256=(?P<sha256>[0-9a-f]{64})")
 
 
@@ -140,6 +142,12 @@ def _sdist(text: str) -> PinnedSdist:
     return PinnedSdist(url=match["url"], sha256=match["sha256"])
 
 
+def _index_url(text: str) -> str:
+    if not _SECURE.fullmatch(text):
+        raise ValueError
+    return text if text.endswith("/") else f"{text}/"
+
+
 def _rules(**said: Any) -> ConditionalRules:  # noqa: ANN401 - the values come from the shapes below
     when, on = said.pop("when", None), said.pop("on", ())
     return ConditionalRules(rules=Rules(**said), when=when, on=on)
@@ -173,6 +181,8 @@ SYSTEM_PACKAGE = _word("the name of a system package", r"[A-Za-z0-9][A-Za-z0-9@/
 REQUEST = Text("latest, a version or a specifier", _request, number=True)
 UPSTREAM = choice("use or ignore", "use", "ignore")
 MODULE = _word("the name of a module", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
+PROJECT_URL = _word("an absolute URL", r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+INDEX_URL = Text("a URL that begins with https://, or http:// on loopback", _index_url, pattern=f"^{_SECURE.pattern}$")
 SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-]*://[^#\s]+#sha256=[0-9a-f]{64}$")
 
 RULE_FIELDS = {
@@ -285,6 +295,15 @@ FLAT_VERSIONS = MappingOf(
     REQUEST,
     "a mapping of versions",
 )
+STATUS = Record(
+    {
+        "state": Field(choice("a project's status", *STATES), "the status marker", required=True),
+        "reason": Field(ANY_TEXT, "why, for people"),
+    },
+    Status,
+    "a mapping with the keys state and reason",
+)
+PROJECT_URLS = ListOf(PROJECT_URL, "a list of URLs", nonempty=True)
 PACKAGE = Record(
     {
         "versions": Field(
@@ -298,6 +317,9 @@ PACKAGE = Record(
         "build": Field(_build({**RULE_FIELDS, **WHEN, **ON}), "build rules, applied in order after the target's"),
         "check": Field(CHECK, "how a wheel proves itself"),
         "sdist": Field(SDIST, "the source, pinned"),
+        "status": Field(STATUS, "the project's status on our index (PEP 792): active"),
+        "tracks": Field(PROJECT_URLS, "the project's pages at the indexes that ours extends (PEP 708)"),
+        "alternate_locations": Field(PROJECT_URLS, "the project's pages at indexes that share its name (PEP 708)"),
     },
     Compact,
     "a mapping with the key versions",
@@ -305,6 +327,7 @@ PACKAGE = Record(
 MATRIX = Record(
     {
         "index": Field(LOCATION, "the team's index: a directory, or s3://bucket/prefix"),
+        "index_url": Field(INDEX_URL, "the index's address as installers see it, for URLs that have to be absolute"),
         "public_index": Field(LOCATION, "the index that sdists and releases come from, where it is not pip's"),
         "cooldown": Field(
             Text("an age such as 7d or 36h", _age, pattern=r"^[1-9][0-9]{0,3}[hdw]$"),

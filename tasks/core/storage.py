@@ -22,8 +22,10 @@ class Kind(Enum):
     RECORD = "record"
     LOG = "log"
     VISIT = "visit"
+    PROVENANCE = "provenance"
     STATE = "state"
     PAGE = "page"
+    RELEASE = "release"
 
     @property
     def content_type(self) -> str:
@@ -33,12 +35,12 @@ class Kind(Enum):
     @property
     def cache_control(self) -> str:
         """How long it may be cached: what never changes for ever, pages for a minute."""
-        return _SHORT if self in {Kind.STATE, Kind.PAGE} else _FOR_EVER
+        return _SHORT if self in {Kind.STATE, Kind.PAGE, Kind.RELEASE} else _FOR_EVER
 
     @property
     def durable(self) -> bool:
         """Whether it must be on disk before a put returns; a page can be rendered from its state again."""
-        return self is not Kind.PAGE
+        return self not in {Kind.PAGE, Kind.RELEASE}
 
 
 _CONTENT_TYPES = {
@@ -47,8 +49,10 @@ _CONTENT_TYPES = {
     Kind.RECORD: "application/json",
     Kind.LOG: "application/gzip",
     Kind.VISIT: "application/json",
+    Kind.PROVENANCE: "application/json",
     Kind.STATE: "application/vnd.pypi.simple.v1+json",
     Kind.PAGE: "text/html; charset=utf-8",
+    Kind.RELEASE: "application/json",
 }
 
 

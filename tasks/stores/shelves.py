@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from packaging.tags import Tag
 
 from tasks.core.addresses import without_credentials
-from tasks.core.index import LIST_PATH, ProjectList, ProjectPage, digest_of, page_path
+from tasks.core.index import LIST_PATH, ProjectPage, digest_of, page_path
 from tasks.core.presence import Shelf, ShelfWheel, shelves
+from tasks.core.project_list import ProjectList
 from tasks.threads import side_by_side
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
-    from tasks.core.index import ListedProject
+    from tasks.core.project_list import ListedProject
     from tasks.stores import Store
 
 FORMAT = 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.utils import NormalizedName, canonicalize_name
 
+from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
 from tasks.core.errors import ServiceFailed
 from tasks.core.index import ProjectPage, page_html_path, page_path, wheel_path
@@ -48,7 +50,7 @@ def survey(store: Store, progress: Callable[[str], None]) -> Survey:
         else:
             found = inspect(path, store) if filename.endswith(".whl") else "it is no wheel"
         if isinstance(found, Candidate):
-            wheels.append(_with_recipe(found, store))
+            wheels.append(_with_what_is_beside(found, store))
         else:
             problems.append(_problem(filename, f"{path} cannot be listed as it is: {found}"))
     pages = [path for path in store.list("simple/") if path.count("/") == 2]  # noqa: PLR2004 simple/<project>/<file>
@@ -59,14 +61,16 @@ def survey(store: Store, progress: Callable[[str], None]) -> Survey:
     return Survey(wheels=tuple(wheels), projects=projects, problems=tuple(problems))
 
 
-def _with_recipe(wheel: Candidate, store: Store) -> Candidate:
+def _with_what_is_beside(wheel: Candidate, store: Store) -> Candidate:
     record = store.get(f"records/{wheel.filename}.json")
-    if record is None:
-        return wheel
-    try:
-        return wheel.with_recipe(recipe_of(record.data, wheel.sha256))
-    except UnfitRecord:
-        return wheel
+    provenance = store.get(f"{wheel_path(wheel.filename)}.provenance")
+    recipe = None
+    with suppress(UnfitRecord):
+        recipe = recipe_of(record.data, wheel.sha256) if record else None
+    fit = None
+    with suppress(UnfitAttestation):
+        fit = check_provenance(provenance.data, wheel.filename, wheel.sha256) if provenance else None
+    return wheel.beside(recipe=recipe, provenance=fit)
 
 
 def _lost(store: Store, projects: list[NormalizedName], stored: set[str]) -> Iterator[Result]:

@@ -10,7 +10,9 @@ from packaging.utils import canonicalize_name
 from tasks.core.candidates import Candidate
 from tasks.core.index import ProjectPage
 from tasks.core.protocol import Context, publish
+from tasks.core.settings import Policy, Settings
 from tasks.core.storage import Changed
+from tasks.core.yanking import yank
 from tests.core.scheduler import Lines, perform
 from tests.stores.memory import MemoryStore
 
@@ -30,25 +32,43 @@ def wheel(
     record: bytes | None = None,
     recipe: str | None = None,
     log: bytes | None = None,
+    provenance: bytes | None = None,
+    metadata: str = "",
 ) -> Candidate:
     return Candidate(
         filename=filename,
         project=canonicalize_name(filename.partition("-")[0]),
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
-        metadata=b"Name: demo\nX-From: " + content,
+        metadata=metadata.encode() or b"Name: demo\nX-From: " + content,
         source=content,
         record=record,
         recipe=recipe,
         log=log,
+        provenance=provenance,
     )
 
 
-def steps(
-    *wheels: Candidate, known_tokens: bool = True, rebuild: list[str] | None = None
-) -> Generator[Operation, Any, tuple[Result, ...]]:
+def context_of(*, known_tokens: bool = True, policy: Policy | None = None) -> Context:
     token_of = MemoryStore(known_tokens=known_tokens).token_of
-    context = Context(render=Lines(), token_of=token_of, upload_time=TIME)
+    return Context(render=Lines(), token_of=token_of, upload_time=TIME, policy=policy)
+
+
+def policy(name: str = "demo", *, index_url: str | None = None, **settings: Any) -> Policy:  # noqa: ANN401 - of Settings
+    """What a matrix says that names one project."""
+    return Policy(projects={canonicalize_name(name): Settings(**settings)}, index_url=index_url)
+
+
+def yanking(
+    *filenames: str, reason: str | None = "broken", known_tokens: bool = True
+) -> Generator[Operation, Any, tuple[Result, ...]]:
+    return yank(filenames, reason, context_of(known_tokens=known_tokens))
+
+
+def steps(
+    *wheels: Candidate, known_tokens: bool = True, rebuild: list[str] | None = None, policy: Policy | None = None
+) -> Generator[Operation, Any, tuple[Result, ...]]:
+    context = context_of(known_tokens=known_tokens, policy=policy)
     return publish(wheels, context, rebuild=None if rebuild is None else [canonicalize_name(name) for name in rebuild])
 
 

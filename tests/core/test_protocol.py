@@ -8,7 +8,7 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.candidates import Outcome
 from tasks.core.errors import Refused
-from tasks.core.index import ProjectList
+from tasks.core.project_list import ProjectList
 from tasks.core.protocol import Context, publish
 from tests.core.publishing import TIME, page, published, run, steps, wheel
 from tests.core.scheduler import Lines
@@ -25,6 +25,8 @@ def test_the_first_wheel_is_written_before_what_lists_it_and_the_list_last() -> 
         "put logs/demo-1.0-py3-none-any.whl.txt.gz",
         "put simple/demo/index.json",
         "put simple/demo/index.html",
+        "put pypi/demo/json",
+        "put pypi/demo/1.0/json",
         "put simple/index.json",
         "put simple/index.html",
         "put index.html",
@@ -32,7 +34,7 @@ def test_the_first_wheel_is_written_before_what_lists_it_and_the_list_last() -> 
     assert [(one.filename, one.outcome) for one in results] == [("demo-1.0-py3-none-any.whl", Outcome.PUBLISHED)]
 
 
-def test_one_more_wheel_costs_eight_requests_for_installers_and_two_for_people() -> None:
+def test_one_more_wheel_costs_eight_requests_for_installers_and_four_for_older_tools_and_people() -> None:
     store = published(wheel(), wheel("other-1-py3-none-any.whl"))
 
     asked, _ = run(store, steps(wheel("demo-2.0-py3-none-any.whl", b"newer")))
@@ -45,6 +47,8 @@ def test_one_more_wheel_costs_eight_requests_for_installers_and_two_for_people()
         "put packages/demo-2.0-py3-none-any.whl.metadata",
         "put simple/demo/index.json",
         "put simple/demo/index.html",
+        "put pypi/demo/json",
+        "put pypi/demo/2.0/json",
         "put simple/index.json",
         "put simple/index.html",
         "put index.html",
@@ -196,13 +200,11 @@ def test_an_index_of_another_tool_is_not_written_to() -> None:
 def test_keys_of_a_page_that_we_do_not_know_survive() -> None:
     store = published(wheel())
     path = "simple/demo/index.json"
-    store.objects[path] = store.objects[path].replace(
-        b'"name":"demo"', b'"name":"demo","project-status":{"status":"x"}'
-    )
+    store.objects[path] = store.objects[path].replace(b'"name":"demo"', b'"name":"demo","project-mood":{"mood":"x"}')
 
     run(store, steps(wheel("demo-2.0-py3-none-any.whl")))
 
-    assert page(store).extra == {"project-status": {"status": "x"}}
+    assert page(store).extra == {"project-mood": {"mood": "x"}}
     assert len(page(store).files) == 2
 
 

@@ -7,7 +7,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tasks.core.errors import ServiceFailed
-from tasks.core.index import IndexFile, ListedProject, ProjectList, ProjectPage
+from tasks.core.index import ProjectPage
+from tasks.core.index_file import IndexFile
+from tasks.core.project_list import ListedProject, ProjectList
 from tasks.stores.directory import DirectoryStore
 from tasks.stores.shelves import read_shelves
 from tests.stores.memory import CountingStore, MemoryStore
