@@ -1356,14 +1356,14 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
     empty(scratch.home, scratch.tmp)
     variables = base_variables(scratch, shop.job.path, scratch.check)
 
-    def run(argv: list[str]) -> Callable[[], None]:
+    def run(whose: str, argv: list[str]) -> Callable[[], None]:
         writable = scratch.check, scratch.home, scratch.tmp
-        return lambda: _passes(shop.run(argv, scratch.home, variables, *writable))
+        return lambda: _passes(shop.run(argv, scratch.home, variables, *writable), whose=whose)
 
     steps: list[tuple[str, str, Callable[[], None] | None]] = [
         ("install", os.path.basename(wheel), lambda: _install(shop, installer, wheel, metadata)),
-        ("import", ", ".join(names), run([python, "-I", "-c", IMPORT, *names]) if names else None),
-        ("run", command or "", run(["sh", "-c", command]) if command else None),
+        ("import", ", ".join(names), run("import", [python, "-I", "-c", IMPORT, *names]) if names else None),
+        ("run", command or "", run("run", ["sh", "-c", command]) if command else None),
     ]
     for name, detail, action in steps:
         checks.append({"name": name, "outcome": "skipped" if action is None else "failed", "detail": detail})
@@ -1378,9 +1378,10 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
         checks[-1]["outcome"] = "passed"
 
 
-def _passes(ended: Ended) -> None:
+def _passes(ended: Ended, *, whose: str) -> None:
     if ended.status:
-        raise Failed(f"{ended.last_line} (exit status {ended.status})")
+        status = f" (exit status {ended.status})" if whose == "run" else ""  # of the matrix's command it may mean much
+        raise Failed(f"{ended.last_line}{status}")
 
 
 def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> None:

@@ -306,7 +306,7 @@ def test_a_backend_without_the_optional_hook_is_none_the_worse(tmp_path: Path, w
 def test_an_old_result_does_not_outlive_a_new_failure(tmp_path: Path, wheelhouse: Path) -> None:
     job = job_for(sdist_of(tmp_path, backend()), tmp_path, wheelhouse=str(wheelhouse))
     assert perform(job, tmp_path).result["outcome"] == "built"
-    assert perform({**job, "sha256": "0" * 64}, tmp_path).result["outcome"] == "failed"
+    assert perform({**job, "sha256": "0" * 64}, tmp_path).result["outcome"] == "refused"
 
 
 # --- being stopped ----------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_the_job_s_own_check_may_fail(tmp_path: Path, wheelhouse: Path) -> None:
     )
     outcome = perform(job, tmp_path)
     assert outcome.status == 1
-    assert outcome.reason == "the wheel's check failed (run): not so"
+    assert outcome.reason == "the wheel's check failed (run): not so (exit status 3)"
 
 
 def test_the_build_environment_is_not_the_one_that_is_checked(tmp_path: Path, wheelhouse: Path) -> None:
