@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 READERS = ("matrixcache.py", "matrixfile.py", *(f"core/{name}.py" for name in (
-    "addresses", "document", "matrix", "matrix_forms", "matrix_shape", "resolution", "shapes", "targets"
+    "addresses", "document", "matrix", "matrix_forms", "matrix_shape", "resolution", "settings", "shapes", "targets"
 )))  # fmt: skip
 """The code that makes a matrix of a file."""
 

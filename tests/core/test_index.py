@@ -176,10 +176,11 @@ def test_a_page_of_an_earlier_version_of_the_api_is_brought_up_when_it_changes()
 
 
 def test_the_list_says_which_settings_a_page_has() -> None:
-    listed = ProjectList().merged([page(FULL).set(ALL_SET)])
+    made = page(FULL).set(ALL_SET)
+    listed = ProjectList().merged([made])
 
     assert json.loads(listed.to_json())["projects"] == [
-        {"_last-serial": 2, "_settings": ALL_SET.digest, "_version": "1.0", "name": "demo"}
+        {"_last-serial": 2, "_settings": ALL_SET.digest, "_state": made.digest, "_version": "1.0", "name": "demo"}
     ]
     assert ProjectList.from_json(listed.to_json()) == listed
 
