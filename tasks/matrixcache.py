@@ -18,6 +18,7 @@ from packaging.specifiers import SpecifierSet
 
 from tasks.core.errors import BadInput
 from tasks.core.matrix import Check, ConditionalRules, Entry, Instance, Matrix, Package, PinnedSdist, Rules, digest
+from tasks.core.settings import Settings, Status
 from tasks.core.targets import LocalTarget, PythonTag, Target
 
 if TYPE_CHECKING:
@@ -123,9 +124,12 @@ def _encode(matrix: Matrix) -> dict[str, Any]:
             of.sdist and [of.sdist.url, of.sdist.sha256],
         ]
 
-    packages = [[package.name, [entry(each) for each in package.entries]] for package in matrix.packages]
+    packages = [
+        [package.name, [entry(each) for each in package.entries], _settings_row(package.settings)]
+        for package in matrix.packages
+    ]
     return {
-        "top": [matrix.index, matrix.public_index, matrix.cooldown],
+        "top": [matrix.index, matrix.index_url, matrix.public_index, matrix.cooldown],
         "instances": [[each.name, each.worker, each.agent] for each in matrix.instances.values()],
         "targets": [_target_row(target) for target in matrix.targets.values()],
         "packages": packages,
@@ -145,7 +149,7 @@ def _target_row(target: Target | LocalTarget) -> Row:
 
 
 def _decode(document: dict[str, Any]) -> Matrix:
-    index, public_index, cooldown = document["top"]
+    index, index_url, public_index, cooldown = document["top"]
     rules = [tuple(_rules(*row) for row in rows) for rows in document["rules"]]
     checks = [Check(imports=tuple(imports), run=run) for imports, run in document["checks"]]
     pythons = [_pythons(rows) for rows in document["pythons"]]
@@ -165,13 +169,31 @@ def _decode(document: dict[str, Any]) -> Matrix:
 
     return Matrix(
         index=index,
+        index_url=index_url,
         public_index=public_index,
         cooldown=cooldown,
         instances={
             name: Instance(name=name, worker=worker, agent=agent) for name, worker, agent in document["instances"]
         },
         targets={row[1]: _target(row) for row in document["targets"]},
-        packages=tuple(Package(name=name, entries=tuple(map(entry, rows))) for name, rows in document["packages"]),
+        packages=tuple(
+            Package(name=name, entries=tuple(map(entry, rows)), settings=_settings(*said))
+            for name, rows, said in document["packages"]
+        ),
+    )
+
+
+def _settings_row(settings: Settings) -> Row:
+    status = settings.status
+    return [status.state, status.reason, settings.tracks, settings.alternate_locations, settings.index_url]
+
+
+def _settings(state: str, reason: str, tracks: list[str], alternates: list[str], index_url: str | None) -> Settings:
+    return Settings(
+        status=Status(state=state, reason=reason),
+        tracks=tuple(tracks),
+        alternate_locations=tuple(alternates),
+        index_url=index_url,
     )
 
 

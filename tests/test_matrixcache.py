@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 EVERYTHING = """\
 index: dist/index
 public_index: https://public.example/simple
+index_url: https://wheels.example/
 cooldown: 7d
 instances:
   local: {worker: local, agent: ubuntu-24.04}
@@ -38,6 +39,9 @@ packages:
     - {when: "<2.1", on: "free*", constraints: ["Cython<3"], build_requires: [x], patches: [x.patch], timeout: 2h}
     - {config_settings: {-C: [1, "{python_tag}"]}, native: true, network: true, revision: 3}
     check: {import: [b], run: "true"}
+    status: {state: archived, reason: enough}
+    tracks: ["https://index.example/b/"]
+    alternate_locations: ["https://other.example/b/"]
   c: {versions: [3], sdist: "https://files.example/c-3.tar.gz#sha256=DIGEST"}
   d:
     versions:
