@@ -907,6 +907,20 @@ class Uv:
         """Return the command that makes an empty environment."""
         return [self.uv, "venv", "--quiet", "--no-project", "--relocatable", "--python", self.python, env]
 
+    def resolve(self) -> list[str]:
+        """Return the command that prints what would be installed, without its requirements file."""
+        return [
+            self.uv,
+            "pip",
+            "compile",
+            "--quiet",
+            "--no-header",
+            "--no-annotate",
+            "--python",
+            self.python,
+            *self.flags,
+        ]
+
     def install(self, env: str) -> list[str]:
         """Return the command that installs, without its requirements."""
         python = os.path.join(env, "bin", "python")
@@ -997,24 +1011,36 @@ OFTEN = (
 
 
 def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: str) -> str:
-    """Return an environment with ``wishes`` that actions of this visit share; made by the first that wants it.
+    """Return an environment with ``wishes``: one that actions of this visit share, or the action's own.
 
-    Only for builds that cannot write to it, that is in the sandbox, and with uv, whose relocatable scripts start
-    wherever the environment is mounted.
+    Environments are equal where all that is in them is. The first action that wants one makes its own, since mostly it
+    stays the only one; the second makes it for all, compiled. Builds cannot write to that: they are in the sandbox. It
+    takes uv, whose relocatable scripts start wherever the environment is mounted.
     """
     job, scratch = shop.job, shop.scratch
-    wanted = json.dumps([shop.host.base, wishes, job.constraints, job.find_links, job.index_url, job.wheelhouse])
+    listed = os.path.join(scratch.path, "requirements.txt")
+    with open(listed, "w", encoding="utf-8") as file:
+        file.writelines(f"{wish}\n" for wish in wishes)
+    asked = shop.install([*uv.resolve(), "--only-binary", ":all:", *options, listed])
+    if asked.status:
+        raise _not_installed(asked, [*wishes, *job.constraints])
+    pins = sorted(line for line in asked.lines if "==" in line)
+    wanted = json.dumps([shop.host.base, pins, job.find_links])
     folder = os.path.join(cast("str", job.shared), hashlib.sha256(wanted.encode()).hexdigest()[:16])
     env = os.path.join(folder, "env")
     os.makedirs(cast("str", job.shared), exist_ok=True)
     with _locked(f"{folder}.lock", "waiting for another action that makes this environment"):
-        if not os.path.exists(os.path.join(folder, "made")):
-            empty(folder)
-            make_environment(shop, uv, env, wishes, *options)
+        if not os.path.exists(folder):
+            os.mkdir(folder)
+            env = scratch.env
+        elif not os.path.exists(os.path.join(folder, "made")):
+            make_environment(shop, uv, env, pins, "--no-deps")
             variables = base_variables(scratch, job.path, scratch.env)
             argv = [os.path.join(scratch.env, "bin", "python"), "-I", "-c", PRIME, *OFTEN]
             shop.run(argv, scratch.home, variables, scratch.home, scratch.tmp, mount=("--bind", env, scratch.env))
             open(os.path.join(folder, "made"), "wb").close()
+    if env == scratch.env:
+        make_environment(shop, uv, env, pins, "--no-deps")
     return env
 
 
