@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pypi_simple
 import pytest
+import requests
 from packaging.utils import canonicalize_name
 
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.releases import Project
 from tasks.services.default_index import default_index
 from tasks.services.http import Patience
-from tasks.services.pip_config import PipSettings
+from tasks.services.pip_config import PipSettings, read_pip_settings
 from tasks.services.public_index import THREADS, NoSuchProject, PublicIndex
 from tests.services.web_server import HTML, JSON, Reply, WebServer, web_server
 
@@ -503,7 +504,9 @@ def test_the_real_index_says_the_same_to_pypi_simple(tmp_path: Path) -> None:
             ours = public.fetch(["MarkupSafe"])
         except ServiceFailed as failed:
             pytest.skip(str(failed))
-        with pypi_simple.PyPISimple(endpoint=public.url) as client:
+        session = requests.Session()
+        session.verify = read_pip_settings().cert or True  # who set pip up for a proxy's authority need not do it again
+        with pypi_simple.PyPISimple(endpoint=public.url, session=session) as client:
             theirs = client.get_project_page("MarkupSafe")
 
     project = ours[canonicalize_name("markupsafe")]
