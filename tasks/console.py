@@ -32,7 +32,9 @@ def _terminal() -> RichConsole:
             self.quiet = True
             _silence()
 
-    return Terminal(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    # Not rich's own `is_terminal`, which is true of a log as well where FORCE_COLOR is set, as nox sets it.
+    width = None if sys.stderr.isatty() or "COLUMNS" in os.environ else WIDE
+    return Terminal(stderr=True, width=width, highlight=False, soft_wrap=True, emoji=False)
 
 
 def _silence() -> None:
@@ -90,10 +92,7 @@ class Console:
             made.add_column(heading, overflow="fold", no_wrap=place == 0)
         for row in rows:
             made.add_row(*(escape(clean(cell, os.environ)) for cell in row))
-        if self.rich.is_terminal:
-            self.rich.print(made, soft_wrap=False)
-        else:
-            self.rich.print(made, soft_wrap=False, width=max(self.rich.width, WIDE), crop=False)
+        self.rich.print(made, soft_wrap=False)
 
     def show(self, renderable: RenderableType) -> None:
         """Show a table or another rich renderable."""

@@ -95,6 +95,15 @@ def test_a_reader_that_has_gone_changes_no_outcome(streams: str, tmp_path: Path)
     assert (tmp_path / "build/plan.json").is_file()
 
 
+def test_a_log_has_wide_tables_also_where_colours_are_forced(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("COLUMNS", raising=False)
+    Console().table(["a", "b"], [["one", "word " * 25]])
+    assert "word " * 24 + "word" in capsys.readouterr().err
+
+
 def test_quiet_and_verbose_exclude_each_other() -> None:
     assert run("--quiet", "--verbose") == 2
 

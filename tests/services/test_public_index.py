@@ -503,6 +503,8 @@ def test_the_real_index_says_the_same_to_pypi_simple(tmp_path: Path) -> None:
         try:
             ours = public.fetch(["MarkupSafe"])
         except ServiceFailed as failed:
+            if os.environ.get("CI"):
+                raise
             pytest.skip(str(failed))
         session = requests.Session()
         session.verify = read_pip_settings().cert or True  # who set pip up for a proxy's authority need not do it again
