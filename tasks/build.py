@@ -24,7 +24,9 @@ from tasks.progress import display, show_summary
 from tasks.services.pip_config import read_pip_settings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
+from tasks.stores import open_store
 from tasks.workers import open_worker
+from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit, shared
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from tasks.core.selection import Place, Visits
     from tasks.services.pip_config import PipSettings
     from tasks.services.sources import Sources
+    from tasks.stores import Store
     from tasks.workers import Worker
 
     Clock = Callable[[], datetime]
@@ -178,6 +181,7 @@ class _Run:
             for warning in worker.warnings():
                 self._terminal.warn(warning)
             shown = display(self._terminal, f"{place[0]} {place[1]}", len(actions), os.environ)
+            own = OwnWheels(self._dist, self._index(), staging / "ours")
             means = Means(
                 dist=self._dist,
                 staging=staging,
@@ -185,6 +189,7 @@ class _Run:
                 clock=self._clock,
                 index_url=self._plan.public_index or _index_url(self._settings, os.environ),
                 shelf=self._shelf,
+                own_wheels=own,
                 requirement_sdists=RequirementSdists(url=self._plan.sdist_index, cache=CACHE, settings=self._settings),
                 with_checks=self._with_checks,
             )
@@ -193,6 +198,15 @@ class _Run:
             visit.prepare(actions, {action.key: sources[action.key] for action in actions}, self._terminal.detail)
             with shown:
                 visit.build(actions, sources, self._jobs, outcomes.append)
+
+    def _index(self) -> Store | None:
+        """Return our own index, where it can be read from here."""
+        where = self._plan.own_index
+        try:
+            return open_store(where) if where else None
+        except BadInput as error:
+            self._terminal.detail(f"wheels of our index are not offered to builds: {error}")
+            return None
 
 
 def _read_plan(file: Path) -> Plan:

@@ -65,6 +65,12 @@ class DistDir:
                 found.setdefault(key, kept)
         return found
 
+    def wheels_of(self, project: str) -> dict[str, Path]:
+        """Return the wheels of a project that are whole and were checked, which their records say, by file name."""
+        stem = project.replace("-", "_")
+        found = sorted((self.root / "wheels").glob(f"{stem}-*.whl"))
+        return {path.name: path for path in found if (self.root / "records" / f"{path.name}.json").is_file()}
+
     def _visited(self) -> Iterator[tuple[str, Kept]]:
         """Yield what former visits say that each action yielded; a report that cannot be read says nothing."""
         for path in sorted((self.root / "visits").glob("*.json")):
@@ -148,6 +154,10 @@ class Log:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is left; the file is whole then. Closing twice is once."""
         try:
             self._file.close()
         finally:

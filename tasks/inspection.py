@@ -55,6 +55,17 @@ class Inspected:
     contents: WheelContents
     findings: tuple[Finding, ...]
     seconds: float
+    change: str = ""
+    """What was done to it since it was built; nothing where its bytes are still the worker's."""
+
+
+def rewrites(action: Action) -> bool:
+    """Whether :func:`inspect` will mostly write an action's wheel anew, so that only what comes of it is worth trying.
+
+    Of a package that need not be native nothing is known before it is built.
+    """
+    platforms = action.wheel.platforms
+    return action.native and (len(platforms) > 1 or _is_for_other_linuxes(platforms))
 
 
 def inspect(
@@ -84,6 +95,7 @@ def inspect(
         contents=inspection.contents,
         findings=tuple(inspection.findings),
         seconds=time.monotonic() - began,
+        change=inspection.change,
     )
 
 
@@ -97,6 +109,7 @@ class _Inspection:
     built_here: bool = field(kw_only=True)
     findings: list[Finding] = field(default_factory=list)
     contents: WheelContents = field(init=False)
+    change: str = ""
 
     def read(self, sha256: str | None = None) -> None:
         """Read the wheel; it is sound from here on, and has the digest that is expected."""
@@ -164,7 +177,7 @@ def _adapt(wheel: _Inspection) -> None:
     found = {tag.platform for tag in wheel.contents.name.tags}
     if is_universal(wheel.contents.name.tags):
         return
-    if for_linux(wanted) and any(not platform.startswith("linux_") for platform in wanted):
+    if _is_for_other_linuxes(wanted):
         if machine_code(wheel.contents):
             _repair(wheel)
         elif found.isdisjoint(wanted):
@@ -179,7 +192,8 @@ def _retag(wheel: _Inspection) -> None:
     before = wheel.path.name
     wheel.path = retag(wheel.path, wheel.action.wheel.platforms, folder)
     wheel.read()
-    wheel.passed("retag", f"{before} was given all platform tags of its target")
+    wheel.change = "given all platform tags of its target"
+    wheel.passed("retag", f"{before} was {wheel.change}")
 
 
 def _repair(wheel: _Inspection) -> None:
@@ -204,7 +218,13 @@ def _repair(wheel: _Inspection) -> None:
     added = sorted(member.path for member in wheel.contents.members if member.path not in before)
     libraries_in = ", ".join(path for path in added if ".libs/" in path) or "no library"
     detail = f"repaired for {', '.join(platforms)}: {libraries_in} was copied in; consistent with {found.policy}"
+    wheel.change = f"repaired for {', '.join(platforms)}"
     wheel.passed("auditwheel", detail, **found.to_dict())
+
+
+def _is_for_other_linuxes(platforms: tuple[str, ...]) -> bool:
+    """Whether a target promises that its wheels run on other Linux machines than the one that builds them."""
+    return for_linux(platforms) and any(not platform.startswith("linux_") for platform in platforms)
 
 
 def _wheel_and_tags(wheel: _Inspection) -> None:

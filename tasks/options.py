@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.core.addresses import without_credentials
+
 if TYPE_CHECKING:
     import argparse
 
@@ -16,6 +18,7 @@ MATRIX = "wheel_matrix.yml"
 INDEX = "dist/index"
 PLAN = "build/plan.json"
 DIST = "dist"
+_READABLE = re.compile(r"https?://", re.IGNORECASE)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
@@ -69,3 +72,10 @@ def index_of(matrix: Matrix, path: Path) -> str:
     if matrix.index is None:
         return INDEX
     return matrix.index if _URL.match(matrix.index) else str(path.parent / matrix.index)
+
+
+def readable_index(index: str, matrix: Matrix) -> str | None:
+    """Return where ``index`` can be read without credentials of its store: itself, or its address on the web."""
+    if _URL.match(index) and not _READABLE.match(index):
+        return matrix.index_url
+    return without_credentials(index)

@@ -93,7 +93,13 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
         projects = _ask(public, settled.questions, terminal)
-    known = Knowledge(ours=ours, projects=projects, newer_than=_newer_than(matrix), sdist_index=public.url)
+    known = Knowledge(
+        ours=ours,
+        projects=projects,
+        newer_than=_newer_than(matrix),
+        sdist_index=public.url,
+        own_index=options.readable_index(index, matrix),
+    )
     plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
     if chosen.explain:
         _explain(plan, chosen)

@@ -11,6 +11,7 @@ import lzma
 import shutil
 import zipfile
 import zlib
+from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
 from tasks.core.binaries import HEAD, BrokenBinary, read_binary
@@ -18,6 +19,7 @@ from tasks.core.wheels import Member, WheelContents, WheelName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from email.message import Message
     from pathlib import Path
 
 _CHUNK = 1024 * 1024  # bytes
@@ -87,6 +89,16 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     except BrokenBinary as error:
         broken = str(error)
     return Member(path=info.filename, size=info.file_size, sha256=digest.hexdigest(), binary=binary, broken=broken)
+
+
+def read_headers(path: Path) -> Message:
+    """Return the headers of a wheel's ``METADATA``. Raises :class:`UnreadableWheel`; :class:`OSError` as it comes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = _read(archive, f"{_dist_info(archive)}/METADATA")
+    except _UNREADABLE as error:
+        raise UnreadableWheel(str(error)) from error
+    return HeaderParser().parsestr(text.decode("utf-8", "replace"))
 
 
 def retag(path: Path, platforms: Sequence[str], folder: Path) -> Path:

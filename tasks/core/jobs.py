@@ -38,7 +38,11 @@ class Site:
     index_url: str | None = field(default=None, repr=False)
     """Where build requirements come from, with user info; ``None`` for the installer's configuration."""
     find_links: tuple[str, ...] = ()
-    """Directories with wheels of build requirements that were built there first."""
+    """Directories with wheels of requirements that were built there first."""
+    wheels: tuple[str, ...] = ()
+    """Wheels of ours, each taken wherever its project is required: no index is asked for another."""
+    wheel: str | None = None
+    """A wheel that is there already: it is checked, and nothing is built."""
     shared: str | None = None
     """A directory for environments that actions of the visit share; ``None`` where each makes its own."""
 
@@ -72,7 +76,10 @@ class Result:
     checks: tuple[Mapping[str, Any], ...] = ()
     network: bool = False
     lacking: tuple[str, ...] = ()
-    """What is asked of a build requirement that has no wheel there, its name first; the reason that it failed."""
+    """What is asked of a requirement that has no wheel there, its name first: the reason that it failed.
+
+    With a wheel it is a requirement of that, which is built, but not checked; else one of the build.
+    """
 
 
 def job(
@@ -103,6 +110,8 @@ def job(
         "index_url": site.index_url,
         "path": site.path,
         "find_links": list(site.find_links),
+        "wheels": list(site.wheels),
+        "wheel": site.wheel,
         "shared": site.shared,
         "check": {"import": list(action.check.imports) or None, "run": action.check.run} if with_check else None,
     }

@@ -74,6 +74,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     sdist_index: str | None = None
     """The URL of the public index that this plan was made with, without user info."""
+    own_index: str | None = None
+    """Where our own index can be read: a directory, or a URL without user info."""
 
     def visits(self) -> dict[tuple[str, str], tuple[Action, ...]]:
         """Return the actions by (instance, architecture): each group is built in one visit."""
@@ -95,6 +97,7 @@ class Plan:
                 }
             ),
             "matrix": _encode(self.matrix),
+            "own_index": _encode(self.own_index),
             "public_index": _encode(self.public_index),
             "sdist_index": _encode(self.sdist_index),
             "skipped": _lines(map(_line_of(Skipped), self.skipped)),
@@ -131,6 +134,7 @@ class Plan:
                 errors=tuple(PlanError(**entry) for entry in document["errors"]),
                 warnings=tuple(document["warnings"]),
                 sdist_index=document["sdist_index"],
+                own_index=document["own_index"],
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error

@@ -42,6 +42,8 @@ class Knowledge:
     """Releases uploaded after this are too young for ``latest``: the cooldown's end, with time zone."""
     sdist_index: str | None = None
     """The URL of the public index, without user info."""
+    own_index: str | None = None
+    """Where builds can read our own index: a directory, or a URL without user info."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
         errors=tuple(sorted(errors, key=_order)),
         warnings=tuple(sorted(settled.warnings | decide.warnings)),
         sdist_index=known.sdist_index,
+        own_index=known.own_index,
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tasks.core.actions import Action
     from tasks.core.jobs import Result
-    from tasks.core.requirements import BuiltRequirement
+    from tasks.core.requirements import BuiltRequirement, OwnWheel
     from tasks.core.wheels import WheelContents
 
 FORMAT, VERSION = "spare-tire/record", 1
@@ -46,6 +46,8 @@ class Origin:
     finished: datetime
     built_first: tuple[BuiltRequirement, ...] = ()
     """The build requirements that had no wheel there."""
+    ours: tuple[OwnWheel, ...] = ()
+    """Those that were taken from ``dist`` or from our index, since no other has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,7 @@ def record(action: Action, wheel: WheelContents, result: Result, origin: Origin)
                     *_sources(action),
                     *map(_requirement, result.requirements),
                     *map(_built_first, with_nested(origin.built_first)),
+                    *map(_ours, sorted(origin.ours, key=lambda each: each.filename)),
                 ],
             },
             "runDetails": {
@@ -213,6 +216,16 @@ def _built_first(built: BuiltRequirement) -> dict[str, Any]:
             "wheelSha256": built.wheel.sha256,
             "requirements": list(built.requirements),
         },
+    }
+
+
+def _ours(wheel: OwnWheel) -> dict[str, Any]:
+    """Return a build requirement that came from us, by its digest: what built it, its own record says."""
+    name = wheel.name
+    return {
+        "name": wheel.filename,
+        "digest": {"sha256": wheel.sha256},
+        "annotations": {"ownWheel": f"{name.name}=={name.version}"},
     }
 
 

@@ -13,10 +13,10 @@ from packaging.version import Version
 from tasks.core.actions import Action, Sdist
 from tasks.core.errors import Failed
 from tasks.core.matrix import Rules
-from tasks.core.releases import admits
+from tasks.core.releases import admits, parse_requires_python, specifiers_admit
 from tasks.core.resolution import LATEST, Unresolved, resolve
 from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel
+from tasks.core.wheels import ExpectedWheel, WheelName, suits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -76,6 +76,50 @@ class BuiltRequirement:
     def pinned(self) -> str:
         """What it is: ``maturin==1.9.4``."""
         return f"{canonicalize_name(self.action.package)}=={self.action.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnWheel:
+    """A wheel that this run, a former one or the team's index had for a requirement."""
+
+    filename: str
+    sha256: str
+
+    @property
+    def name(self) -> WheelName:
+        """The file name, parsed."""
+        return WheelName.parse(self.filename)
+
+
+def newest_that_does(need: Need, parent: Action, filenames: Iterable[str]) -> tuple[str, ...]:
+    """Return those wheels that do for what ``parent`` requires, by their names; the one to take comes first.
+
+    Final releases go before others, as installers have it.
+    """
+    python = _plain(parent.python)
+    place = ExpectedWheel(
+        name=need.name,
+        version=parent.version,
+        build=(),
+        interpreter=python.interpreter,
+        abi=python.abi,
+        platforms=parent.wheel.platforms,
+    )
+    fitting = []
+    for filename in sorted(filenames):
+        try:
+            name = WheelName.parse(filename)
+        except ValueError:
+            continue
+        right = name.name == need.name and need.specifiers.contains(name.version, prereleases=True)
+        if right and suits(name.tags, place, native=False):
+            fitting.append((not name.version.is_prerelease, name.version, name.build, filename))
+    return tuple(filename for *_, filename in sorted(fitting, reverse=True))
+
+
+def runs_on(requires_python: str | None, parent: Action) -> bool:
+    """Whether a wheel with this ``Requires-Python`` installs on the interpreter that ``parent`` is for."""
+    return specifiers_admit(parse_requires_python(requires_python or ""), parent.python.dotted)
 
 
 def with_nested(found: Iterable[BuiltRequirement]) -> tuple[BuiltRequirement, ...]:

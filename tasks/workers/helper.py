@@ -1,4 +1,4 @@
-"""Builds one wheel from one sdist: ``python helper.py JOB.json``. The same file runs on every worker.
+"""Builds one wheel from one sdist, or checks one: ``python helper.py JOB.json``. The same file runs on every worker.
 
 Standard library only, Python 3.8 or later, POSIX. The job is a JSON object, format ``spare-tire/job`` version 1; its
 fields and what they mean are the attributes of :class:`Job`. The answer is ``<output>/result.json``, format
@@ -9,7 +9,7 @@ Exit codes: 0 built, 1 the action failed (``reason`` in the result says why), 2 
 
 Trust: the sdist, its backend and the wheel are hostile until proven otherwise. Code of a package runs only in
 :meth:`Runner.run` behind :class:`Sandbox`; installers run outside it, so they take wheels only, named by project and
-version (never by path or URL), and always into an environment that no package code has touched.
+version (by path only where the job names that wheel), and always into an environment that no package code has touched.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ import sys
 import tarfile
 import time
 import traceback
+import urllib.parse
 import zipfile
 import zlib
 from dataclasses import MISSING, dataclass, field, fields
@@ -57,6 +58,8 @@ PLAIN = re.compile(  # PEP 508 without URLs: an installer would build what a URL
     r"\(?[ \t]*([~=!<>][^;@/\\\r\n]*)?(;[^\r\n]*)?"
 )
 
+WHEEL = re.compile(r"[\w.!+]+(-[\w.!+]+){4,5}\.whl", re.ASCII)
+
 
 class BadJob(Exception):
     """The job is wrong; the arguments are all the problems found, one sentence each."""
@@ -67,7 +70,7 @@ class Failed(Exception):
 
 
 class Lacking(Failed):
-    """A build requirement has no wheel for this interpreter and platform; ``wishes`` are all that is asked of it."""
+    """A requirement has no wheel for this interpreter and platform; ``wishes`` are all that is asked of it."""
 
     def __init__(self, reason: str, wishes: Sequence[str]) -> None:
         super().__init__(reason)
@@ -99,6 +102,14 @@ def _is_list(value: object) -> bool:
 
 def _is_paths(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_path, value))
+
+
+def _is_wheel(value: object) -> bool:
+    return isinstance(value, str) and _is_path(value) and WHEEL.fullmatch(os.path.basename(value)) is not None
+
+
+def _is_wheels(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_wheel, value))
 
 
 def _is_requirements(value: object) -> bool:
@@ -136,8 +147,10 @@ def _field(expected: str, rule: Callable[[object], bool], **default: Any) -> Any
 class Job:
     """One action: what to build, with what, and where. Each attribute is the job's field of that name.
 
-    ``find_links`` are directories whose wheels are installed beside the index's, ``shared`` is where actions of one
-    visit keep environments for each other, and ``check`` is null where nobody wants the wheel installed and tried.
+    ``find_links`` are directories whose wheels are installed beside the index's, ``wheels`` are wheels that are taken,
+    and no other release, wherever their projects are required. ``shared`` is where actions of one visit keep
+    environments for each other. ``check`` is null where nobody wants the wheel installed and tried. Where ``wheel`` is
+    one that is there already, that is checked, and nothing is unpacked or built.
     """
 
     key: str = _field("64 hex digits", _matches("[0-9a-f]{64}"))
@@ -166,6 +179,8 @@ class Job:
     installer: str | None = _field("the absolute path of uv, or null for pip", _nullable(_is_path), default=None)
     wheelhouse: str | None = _field("an absolute path, or null", _nullable(_is_path), default=None)
     find_links: Sequence[str] = _field("a list of absolute paths", _is_paths, default=())
+    wheels: Sequence[str] = _field("a list of absolute paths of wheels", _is_wheels, default=())
+    wheel: str | None = _field("the absolute path of a wheel, or null", _nullable(_is_wheel), default=None)
     shared: str | None = _field("an absolute path, or null", _nullable(_is_path), default=None)
     index_url: str | None = _field("a URL, or null", _nullable(_is_text), default=None)
     sandbox: str = _field("auto, never or require", _matches("auto|never|require"), default="auto")
@@ -694,7 +709,8 @@ def look_around(job: Job, runner: Runner, cwd: str) -> Host:
     found = _probe(job, runner, cwd, variables)
     wanted = [job.env["CC"]] if job.env.get("CC") else [*filter(None, [found["cc"]]), "cc", "gcc", "clang"]
     words = [shlex.split(command) for command in wanted]
-    compiler = next((word for word in words if shutil.which(word[0], path=variables["PATH"])), [])
+    there = (word for word in words if shutil.which(word[0], path=variables["PATH"]))
+    compiler = [] if job.wheel else next(there, [])  # where nothing is built, none is asked
     version, maps = None, False
     if compiler:
         asked = runner.run([*compiler, "-ffile-prefix-map=/a=.", "--version"], cwd, variables, show=False)
@@ -987,6 +1003,22 @@ def make_environment(shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequ
         raise _not_installed(ended, [*wanted, *shop.job.constraints])
 
 
+def constrained(shop: Workshop, constraints: Sequence[str]) -> list[str]:
+    """Return the installer's options for these constraints, and for the wheels that the job has for some projects.
+
+    A project with a URL among the constraints is that file wherever it is required: no index is asked for another.
+    """
+    wheels = [f"{_project_of(path)} @ file://{urllib.parse.quote(path)}" for path in shop.job.wheels]
+    path = os.path.join(shop.scratch.path, "constraints.txt")
+    with open(path, "w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in [*constraints, *wheels])
+    return ["--constraint", path] if constraints or wheels else []
+
+
+def _project_of(wheel: str) -> str:
+    return os.path.basename(wheel).partition("-")[0]
+
+
 PRIME = """
 import importlib, pkgutil, sys
 for name in sys.argv[1:]:
@@ -1024,7 +1056,7 @@ def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: 
     asked = shop.install([*uv.resolve(), "--only-binary", ":all:", *options, listed])
     if asked.status:
         raise _not_installed(asked, [*wishes, *job.constraints])
-    pins = sorted(line for line in asked.lines if "==" in line)
+    pins = sorted(line for line in asked.lines if "==" in line or " @ " in line)
     wanted = json.dumps([shop.host.base, pins, job.find_links])
     folder = os.path.join(cast("str", job.shared), hashlib.sha256(wanted.encode()).hexdigest()[:16])
     env = os.path.join(folder, "env")
@@ -1046,6 +1078,10 @@ def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: 
 
 NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one requirement is constrained as well
     r"Wheels are required for `([^`]+)`",
+    r"Because (\S+) was not found in the (?:package registry|provided package locations)",
+    r"Because there (?:is|are) no versions? of ([\w.-]+)",
+    r"Because only ([\w.-]+)\S* is available and (?:you require|\S+ depends on) (?=\1\b)",
+    r"Because only the following versions of ([\w.-]+) are available",
     r"No matching distribution found for (\S+)",
     r"Cannot install (\S+) because these package versions have conflicting dependencies",
 )
@@ -1175,10 +1211,7 @@ def build_wheel(shop: Workshop, installer: Uv | Pip, source: str, epoch: int, re
     """Build the wheel; return its path. Each time the backend asks for more, the environment is made anew."""
     job, scratch = shop.job, shop.scratch
     wishes = list(dict.fromkeys([*_static_requires(source), *job.build_requires]))
-    constraints = os.path.join(scratch.path, "constraints.txt")
-    options = ["--constraint", constraints] if job.constraints else []
-    with open(constraints, "w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in job.constraints)
+    options = constrained(shop, job.constraints)
     for _ in range(ROUNDS):
         for wish in wishes:
             if not PLAIN.fullmatch(wish):
@@ -1234,9 +1267,11 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
     writable += [env] if env == scratch.env else []
     mount = () if env == scratch.env else ("--ro-bind", env, scratch.env)
     ended = shop.run(argv, source, variables, *writable, mount=mount)
+    if ended.status and ended.met_full_disk:
+        raise ended.failure("the build failed")
     if ended.status:
-        failure = ended.failure("the build failed")
-        raise failure if ended.met_full_disk else Failed(f"{failure}{shop.host.shortcomings()}{advice(ended, source)}")
+        reason = (diagnostic(ended.lines) or ended.last_line).replace(source + os.sep, "")
+        raise Failed(f"the build failed: {reason}{shop.host.shortcomings()}{advice(ended, source)}")
     try:
         with open(os.open(answer, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             found = json.load(file)
@@ -1245,6 +1280,52 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
     if not _is_list(found):
         raise Failed("the build wrote over the answer of its front end")
     return cast("list[str]", found)
+
+
+# The last words of a build whose compiler failed: they name a program, and not what is wrong.
+SAYS_NOTHING = re.compile(
+    r"exit (?:code|status)|non-zero|subcommand failed|could not compile|failed with code|configuration failed"
+    r"|\bError \d+$|CompileError|A full log can be found|For more information",
+    re.IGNORECASE,
+)
+# A command line of a compiler, or what a build tool prints before one that failed.
+COMMAND = re.compile(
+    r"(?:\S*/)?(?:[\w.]+-)*(?:gcc|g\+\+|cc|c\+\+|clang(?:\+\+)?|gfortran|nvcc|rustc)(?:-[\d.]+)? .*-|FAILED: "
+)
+DIAGNOSTICS = tuple(
+    map(
+        re.compile,
+        (
+            r"\S[^:]*:\d+(?::\d+)?: (?:fatal )?error: .+",  # gcc, clang, gfortran of late
+            r"error(?:\[E\d+\])?: (?!aborting due|could not compile|command |subprocess|`cargo).+",  # rustc
+            r"\S+\.p(?:yx|xd|xi):\d+:\d+: .+",  # Cython
+            r"(?:\S+:\d+:\d+: )?ERROR: .+",  # Meson
+            r"CMake Error.*",
+            r"(?:\S*/)?ld(?:\.\w+)?: (?:error: )?(?:cannot find|library not found|undefined).*",
+            r".*: undefined reference to .+",
+        ),
+    )
+)
+
+
+def diagnostic(lines: Sequence[str]) -> str:
+    """Return the first error of the command that failed, where the last line tells nothing; empty where none is known.
+
+    It is the first one after the last command that has any: what was tried before, and may fail, is not the reason.
+    """
+    said = [line.strip() for line in lines]
+    last = next((line for line in reversed(said) if line), "")
+    if not SAYS_NOTHING.search(last):
+        return ""
+    found = [number for number, line in enumerate(said) if any(kind.match(line) for kind in DIAGNOSTICS)]
+    if not found:
+        return ""
+    commands = [number for number, line in enumerate(said) if COMMAND.match(line) and number < found[-1]]
+    first = next(number for number in found if number > (commands[-1] if commands else -1))
+    after = next(filter(None, said[first + 1 :]), "")
+    if said[first].startswith("CMake Error"):
+        return f"{said[first]} {after}"
+    return f"{after[4:]}: {said[first]}" if after.startswith("--> ") else said[first]
 
 
 PROJECTS = {
@@ -1289,7 +1370,7 @@ def _only_wheel(directory: str) -> str:
     if len(wheels) != 1:
         found = f"{len(wheels)} wheels ({', '.join(wheels)})" if wheels else "no wheel"
         raise Failed(f"the build left {found}, expected exactly one")
-    if not re.fullmatch(r"[\w.!+]+(-[\w.!+]+){4,5}\.whl", wheels[0], re.ASCII):
+    if not WHEEL.fullmatch(wheels[0]):
         raise Failed(f"the build left {wheels[0]}, which is no wheel's file name")
     path = os.path.join(directory, wheels[0])
     if not stat.S_ISREG(os.lstat(path).st_mode) or not zipfile.is_zipfile(path):
@@ -1376,6 +1457,7 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
         modules = importable(archive.namelist())
         metadata = archive.read(_metadata_path(archive.namelist(), "METADATA")).decode("utf-8", "replace")
     python = os.path.join(scratch.check, "bin", "python")
+    ours = "".join(f", with {os.path.basename(path)}" for path in shop.job.wheels)
     wanted = cast("Mapping[str, Any]", shop.job.check)
     names, command = wanted.get("import"), wanted.get("run")
     names = modules if names is None else names
@@ -1387,7 +1469,7 @@ def check_wheel(shop: Workshop, installer: Uv | Pip, wheel: str, checks: list[di
         return lambda: _passes(shop.run(argv, scratch.home, variables, *writable), whose=whose)
 
     steps: list[tuple[str, str, Callable[[], None] | None]] = [
-        ("install", os.path.basename(wheel), lambda: _install(shop, installer, wheel, metadata)),
+        ("install", os.path.basename(wheel) + ours, lambda: _install(shop, installer, wheel, metadata)),
         ("import", ", ".join(names), run("import", [python, "-I", "-c", IMPORT, *names]) if names else None),
         ("run", command or "", run("run", ["sh", "-c", command]) if command else None),
     ]
@@ -1417,7 +1499,7 @@ def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> 
     for wish in required:
         if not PLAIN.fullmatch(wish):
             raise Failed(f"its requirement {wish} is refused: expected a project name with versions, no URL")
-    make_environment(shop, installer, shop.scratch.check, [wheel])
+    make_environment(shop, installer, shop.scratch.check, [wheel], *constrained(shop, ()))
 
 
 # --- the action -------------------------------------------------------------------------------------------------------
@@ -1437,42 +1519,64 @@ def step(result: dict[str, Any], name: str, doing: str) -> Iterator[None]:
 def act(job: Job, scratch: Scratch, runner: Runner, result: dict[str, Any]) -> None:
     """Do the action, filling in the result as it goes. Raises :class:`Failed` with the reason."""
     empty(scratch.source, scratch.home, scratch.tmp, scratch.out)
-    with step(result, "unpack", f"unpacking {os.path.basename(job.sdist)}"):
-        verify(job)
-        source, epoch = unpack(job.sdist, scratch.source)
+    source, epoch = "", EARLIEST
+    if not job.wheel:
+        with step(result, "unpack", f"unpacking {os.path.basename(job.sdist)}"):
+            verify(job)
+            source, epoch = unpack(job.sdist, scratch.source)
     host = look_around(job, runner, scratch.path)
     result.update(interpreter=host.interpreter)
     result["tools"]["cc"] = host.compiler_version
     sandbox = find_sandbox(job, runner, host, scratch)
     result["tools"]["sandbox"] = sandbox.version
     shop = Workshop(job, scratch, runner, host, sandbox)
-    patch(shop, source)
+    if not job.wheel:
+        patch(shop, source)
     with step(result, "environment", "preparing the environment"):
         installer = Uv(job.installer, shop) if job.installer else Pip(shop)
         result["tools"]["installer"] = installer.version
-    wheel = build_wheel(shop, installer, source, epoch, result)
-    if job.build_tag:
+    wheel = job.wheel or build_wheel(shop, installer, source, epoch, result)
+    if job.build_tag and not job.wheel:
         wheel = retag(wheel, job.build_tag)
-    if job.check is None:
+    try:
+        tried(shop, installer, wheel, result)
+    except Lacking:  # once that is there the wheel is checked again, and needs no second build
+        result["wheel"] = deliver(wheel, job)
+        raise
+    result["wheel"] = deliver(wheel, job)
+
+
+def tried(shop: Workshop, installer: Uv | Pip, wheel: str, result: dict[str, Any]) -> None:
+    """Check the wheel, if that is asked for."""
+    if shop.job.check is None:
         result["checks"] = [{"name": name, "outcome": "skipped", "detail": "not asked for"} for name in CHECKS]
-    else:
-        with step(result, "check", f"checking {os.path.basename(wheel)}"):
-            check_wheel(shop, installer, wheel, result["checks"])
-    result["wheel"] = deliver(wheel, job.output)
+        return
+    with step(result, "check", f"checking {os.path.basename(wheel)}"):
+        check_wheel(shop, installer, wheel, result["checks"])
 
 
-def deliver(wheel: str, output: str) -> dict[str, Any]:
-    """Move the wheel into the output directory, whole or not at all, also from another file system."""
+def deliver(wheel: str, job: Job) -> dict[str, Any]:
+    """Move the wheel into the output directory, whole or not at all, also from another file system.
+
+    One that was there already stays where it is.
+    """
+    if wheel == job.wheel:
+        return described(wheel)
     name = os.path.basename(wheel)
-    part = os.path.join(output, f".{name}.part")
+    part = os.path.join(job.output, f".{name}.part")
     try:
         shutil.copyfile(wheel, part)
-        with open(part, "rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-        os.replace(part, os.path.join(output, name))
+        os.replace(part, os.path.join(job.output, name))
     finally:
         remove(part)
-    return {"filename": name, "sha256": digest, "size": os.path.getsize(os.path.join(output, name))}
+    return described(os.path.join(job.output, name))
+
+
+def described(wheel: str) -> dict[str, Any]:
+    """Return what the result says of a wheel."""
+    with open(wheel, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return {"filename": os.path.basename(wheel), "sha256": digest, "size": os.path.getsize(wheel)}
 
 
 def write_result(job: Job, result: Mapping[str, Any]) -> None:

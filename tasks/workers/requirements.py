@@ -1,4 +1,4 @@
-"""The build requirements of a visit that have no wheel for its worker: each is built there first, and once."""
+"""The requirements of a visit that nobody has a wheel of for its worker: each is built there first, and once."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from tasks.core.errors import Failed, Refused
-from tasks.core.requirements import DEEPEST, BuiltRequirement, Need, action_for, planned_action
+from tasks.core.requirements import DEEPEST, BuiltRequirement, action_for, planned_action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tasks.core.actions import Action
+    from tasks.core.requirements import Need
     from tasks.services.requirement_sdists import RequirementSdists
     from tasks.services.sources import Sources
 
@@ -27,14 +28,12 @@ MOST = 40
 class Requirements:
     """Builds what is lacking and keeps it for the visit's other actions.
 
-    ``build`` does one of these builds. Each interpreter's are made one after the other: two that wait for each other
-    would wait for ever.
+    Each interpreter's are made one after the other: two that wait for each other would wait for ever.
     """
 
-    def __init__(self, planned: Sequence[Action], sdists: RequirementSdists, build: Build) -> None:
+    def __init__(self, planned: Sequence[Action], sdists: RequirementSdists) -> None:
         self._planned = planned
         self._sdists = sdists
-        self._build = build
         self._made: dict[str, BuiltRequirement | Failed] = {}
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
         self._guard = threading.Lock()
@@ -42,26 +41,23 @@ class Requirements:
     def provide(
         self,
         parent: Action,
-        lacking: Sequence[str],
+        need: Need,
         there: Sequence[BuiltRequirement],
-        on_line: Callable[[str], None],
-        chain: tuple[str, ...],
+        within: tuple[Callable[[str], None], tuple[str, ...]],
+        build: Build,
     ) -> BuiltRequirement:
-        """Return the requirement that ``parent`` lacks, built. Raises :class:`Failed` with the reason.
+        """Return the requirement that ``parent`` lacks, built by ``build``. Raises :class:`Failed` with the reason.
 
-        ``there`` is what was built for it before, ``chain`` the projects that are being built for each other, the
-        action's own first.
+        ``there`` is what was built for it before; ``within`` is where lines go, and the projects that are being built
+        for each other, the action's own first.
         """
-        try:
-            need = Need.parse(lacking, parent.python)
-        except ValueError as error:
-            raise Failed(f"the helper's result cannot be read: it lacks {', '.join(lacking)}: {error}") from error
+        on_line, chain = within
         before = next((each for each in there if canonicalize_name(each.action.package) == need.name), None)
         if before is not None:
             found = before.pinned
             raise Failed(f"the requirement {need} has no wheel here; {found} was built from its sdist, but does not do")
         if len(there) == MOST:
-            raise Failed(f"more than {MOST} build requirements have no wheel here, the next is {need}")
+            raise Failed(f"more than {MOST} requirements have no wheel here, the next is {need}")
         if need.name in chain:
             circle = " → ".join([*chain[chain.index(need.name) :], need.name])
             raise Failed(f"the build requirements go round in a circle, and none has a wheel here: {circle}")
@@ -70,17 +66,23 @@ class Requirements:
         with self._lock_of(parent.python.tag):
             action = planned_action(need, parent, self._planned)
             action = action or action_for(need, self._sdists.project(need.name), parent)
-            return self._once(action, on_line, chain)
+            return self._once(action, on_line, chain, build)
 
-    def _once(self, action: Action, on_line: Callable[[str], None], chain: tuple[str, ...]) -> BuiltRequirement:
+    def cannot(self, action: Action, reason: str) -> None:
+        """Note that an action of the visit failed, so that it is not tried again for those that require it."""
+        self._made[action.key] = _cannot_be_built(action, reason)
+
+    def _once(
+        self, action: Action, on_line: Callable[[str], None], chain: tuple[str, ...], build: Build
+    ) -> BuiltRequirement:
         named = f"{action.package} {action.version}"
         made = self._made.get(action.key)
         if made is None:
             on_line(f"spare-tire: {named} has no wheel here; building it from {action.sdist.filename} first")
             try:
-                made = self._build(action, self._sdists.fetch(action), on_line, (*chain, _name(action)))
+                made = build(action, self._sdists.fetch(action), on_line, (*chain, _name(action)))
             except (Failed, Refused) as failure:
-                made = Failed(f"the requirement {named} cannot be built: {failure}")
+                made = _cannot_be_built(action, str(failure))
             self._made[action.key] = made
         else:
             on_line(f"spare-tire: {named} has no wheel here; this visit has built it already")
@@ -91,6 +93,10 @@ class Requirements:
     def _lock_of(self, tag: str) -> threading.RLock:
         with self._guard:
             return self._locks[tag]
+
+
+def _cannot_be_built(action: Action, reason: str) -> Failed:
+    return Failed(f"the requirement {action.package} {action.version} cannot be built: {reason}")
 
 
 def _name(action: Action) -> str:

@@ -80,6 +80,8 @@ def test_a_job_says_all_that_the_helper_needs() -> None:
         "index_url": None,
         "path": "/usr/bin",
         "find_links": [],
+        "wheels": [],
+        "wheel": None,
         "shared": None,
         "check": {"import": ["yaml"], "run": None},
     }

@@ -20,6 +20,7 @@ from tasks.services.pip_config import PipSettings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import Sources
 from tasks.workers.local import LocalWorker
+from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit
 from tests.builds import action, make_sdist, search_path, wheel_name
 
@@ -84,6 +85,7 @@ class Stage:
             display=display(Console(quiet=True), "local", len(actions), {}),
             clock=lambda: datetime(2026, 1, 31, tzinfo=UTC),
             index_url=None,
+            own_wheels=OwnWheels(self.dist, None, staging / "ours"),
             requirement_sdists=RequirementSdists(
                 url=(self.folder / "index").as_uri(), cache=self.folder / "cache", settings=PipSettings()
             ),

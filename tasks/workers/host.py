@@ -1,0 +1,187 @@
+"""A worker that was made ready for a visit: files are sent to it, and the helper runs there, several at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.core.backends import config_settings
+from tasks.core.errors import Failed, Refused, ServiceFailed
+from tasks.core.jobs import Site, job, read_result
+from tasks.core.targets import ABI3
+from tasks.script import BUILD_HOST, render
+from tasks.sdistfile import read_pyproject
+from tasks.wheelfile import sha256_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tasks.core.actions import Action
+    from tasks.core.jobs import Result
+    from tasks.process import Ended, Running
+    from tasks.services.sources import Sources
+    from tasks.workers import Worker
+
+HELPER = Path(__file__).with_name("helper.py")
+
+
+class HelperFailed(Failed):
+    """The helper says that an action failed, maybe in one of its checks."""
+
+    def __init__(self, message: str, check: str | None) -> None:
+        super().__init__(message)
+        self.check = check
+
+
+class Stopped(Exception):
+    """The visit is being ended, and so is this action: it has no outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """One run of the helper for an action: to build its wheel, or to check one that is there."""
+
+    name: str
+    """The job's name, of its own for each run that may go on at the same time."""
+    folder: Path
+    """Where its result is put, on this machine."""
+    output: str
+    """Where the helper leaves its result and the wheel."""
+    with_check: bool
+    find_links: tuple[str, ...] = ()
+    wheels: tuple[str, ...] = ()
+    wheel: str | None = None
+    """The wheel to check; ``None`` to build one."""
+
+
+class Host:
+    """An entered worker and what this visit has sent to it. Threads may share it once it is prepared."""
+
+    def __init__(self, worker: Worker, index_url: str | None) -> None:
+        self.worker = worker
+        self.tools: dict[str, str] = {}
+        """Our own files that run there, with their sha256."""
+        self._index_url = index_url
+        self._script = ""
+        self._sent: dict[Path, str] = {}
+        self._shared: dict[str, str] = {}
+        self._running: set[Running] = set()
+        self._stopping = False
+        self._lock = threading.Lock()
+
+    def prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
+        """Send what the actions need and let the script get the host ready. Raises :class:`ServiceFailed`."""
+        worker = self.worker
+        values = {
+            "root": worker.root,
+            "helper": worker.put(HELPER, "helper.py"),
+            "path": worker.path,
+            "may_install": "yes" if worker.may_install else "no",
+            "system_packages": sorted({name for action in actions for name in action.rules.system_packages or ()}),
+            "pythons": list(worker.pythons()),
+        }
+        script = render(BUILD_HOST, values)
+        self._script = worker.put(script.encode(), "build_host.sh")
+        self.tools = {"helper.py": sha256_of(HELPER), "build_host.sh": hashlib.sha256(script.encode()).hexdigest()}
+        files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
+        for number, path in enumerate(files):  # two patches may have one name
+            self._sent[path] = worker.put(path, f"sources/{number}/{path.name}")
+        several = [tag for tag, number in Counter(action.python.tag for action in actions).items() if number > 1]
+        self._shared = {tag: worker.directory(f"environments/{tag}") for tag in several}
+        lines: list[str] = []
+
+        def on_line(line: str) -> None:
+            lines.append(line)
+            say(line)
+
+        ended = self._run(["sh", self._script, "prepare"], on_line)
+        if ended.returncode:
+            last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+            raise ServiceFailed(f"the {worker.kind} worker cannot be prepared (exit code {ended.returncode}): {last}")
+
+    def send(self, path: Path, folder: str) -> str:
+        """Send a file, once; return where it is there. ``folder`` tells files of one name apart."""
+        with self._lock:
+            if path not in self._sent:
+                self._sent[path] = self.worker.put(path, f"{folder}/{path.name}")
+            return self._sent[path]
+
+    def stop(self) -> None:
+        """End all that runs there; nothing else begins."""
+        with self._lock:
+            self._stopping = True
+            for running in self._running:
+                running.stop()
+
+    def help(self, action: Action, sources: Sources, errand: Errand, on_line: Callable[[str], None]) -> Result:
+        """Run the helper once. Raises :class:`Failed` where it has no result, or for no requirement's sake none."""
+        worker = self.worker
+        python = worker.python_for(action.python)
+        site = Site(
+            sdist=self._sent[sources.sdist],
+            python=python,
+            root=worker.root,
+            output=errand.output,
+            path=worker.path,
+            patches=tuple(self._sent[patch] for patch in sources.patches),
+            installer=worker.installer,
+            index_url=self._index_url,
+            find_links=errand.find_links,
+            wheels=errand.wheels,
+            wheel=errand.wheel,
+            shared=self._shared.get(action.python.tag),
+        )
+        settings = config_settings(action, read_pyproject(sources.sdist) if action.wheel.abi == ABI3 else None)
+        document = job(action, site, settings, with_check=errand.with_check)
+        job_path = worker.put(document, f"jobs/{errand.name}.json")
+        last = ""
+
+        def keep_last(line: str) -> None:
+            nonlocal last
+            last = line.strip() or last
+            on_line(line)
+
+        ended = self._run(["sh", self._script, "action", python, job_path], keep_last)
+        result = self._result(action, errand, f"exit code {ended.returncode}: {last}")
+        if not result.built and not result.lacking:
+            raise reason_of(result)
+        return result
+
+    def _run(self, argv: Sequence[str], on_line: Callable[[str], None]) -> Ended:
+        with self._lock:
+            if self._stopping:
+                raise Stopped
+            running = self.worker.start(argv, on_line)
+            self._running.add(running)
+        try:
+            ended = running.wait()
+        finally:
+            with self._lock:
+                self._running.discard(running)
+        if ended.stopped:
+            raise Stopped
+        return ended
+
+    def _result(self, action: Action, errand: Errand, ending: str) -> Result:
+        local = errand.folder / "result.json"
+        try:
+            self.worker.get(f"{errand.output}/result.json", local)
+            result = read_result(local.read_bytes(), action.key)
+        except FileNotFoundError:
+            raise Failed(f"the helper ended without a result ({ending})") from None
+        except ValueError as error:
+            raise Failed(f"the helper's result cannot be read: {error}") from error
+        if result.built != (result.wheel is not None) and not result.lacking:
+            raise Failed("the helper's result contradicts itself: built without a wheel, or failed with one")
+        return result
+
+
+def reason_of(result: Result) -> Failed | Refused:
+    """Return why there is no wheel."""
+    failed = [str(check.get("name")) for check in result.checks if check.get("outcome") == "failed"]
+    reason = result.reason or "the helper names neither a wheel nor a reason"
+    return Refused(reason) if result.refused else HelperFailed(reason, failed[-1] if failed else None)
