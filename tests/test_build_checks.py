@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 
 from tasks.build import main
-from tasks.core.matrix import Rules
+from tasks.core.matrix import Check, Rules
 from tasks.wheelfile import sha256_of
 from tests.builds import action, c_extension, machine, make_sdist, python_tag, search_path, wheel_name, write_plan
 
@@ -103,6 +104,71 @@ def test_a_manylinux_target_gets_a_repaired_wheel_that_installs(here: Path, caps
     subprocess.run([*pip, f"dist/wheels/{name}"], check=True)
     code = "import fast; print(fast.where())"
     subprocess.run([python, "-c", code], check=True, env={"PYTHONPATH": "site", "PATH": search_path()})
+
+
+TAGGED = (
+    "grep -q '^Tag: .*{}' $(python -c 'import fast, os; print(os.path.dirname(fast.__file__))')-1.0.dist-info/WHEEL"
+)
+"""A check that passes where the installed wheel is of a platform."""
+
+
+@ONLY_LINUX
+def test_the_repaired_wheel_is_the_one_that_is_tried_and_the_only_one(here: Path) -> None:
+    sdist = c_extension(here / "sdists", "fast", limited=False)
+    write_plan(PLAN, on(MANYLINUX, action(sdist, check=Check(run=TAGGED.format(MANYLINUX)))))
+
+    assert main([]) == 0
+
+    (name,) = wheels()
+    checks = [each for each in byproduct(record_of(name), "checks")["checks"] if each["name"] == "install"]
+    assert checks == [{"name": "install", "outcome": "passed", "detail": name}]
+    log = gzip.decompress(Path(f"dist/logs/{name}.txt.gz").read_bytes()).decode().splitlines()
+    said = [line for line in log if line.startswith(("spare-tire: building", "spare-tire: checking"))]
+    assert said == ["spare-tire: building fast 1.0", f"spare-tire: checking {name}"]
+
+
+@ONLY_LINUX
+def test_a_repaired_wheel_that_fails_its_check_fails_the_action(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sdist = c_extension(here / "sdists", "fast", limited=False)
+    wanted = on(MANYLINUX, action(sdist, check=Check(run="echo not so; exit 3")))
+    write_plan(PLAN, wanted)
+
+    assert main(["--quiet"]) == 1
+
+    assert wheels() == []
+    assert visited() == [[(wanted.wheel.filename, "failed", "run")]]
+    assert (
+        f"error: {wanted.wheel.filename}: {wanted.wheel.filename} was repaired for {MANYLINUX}: "
+        "the wheel's check failed (run): not so (exit status 3); the log is"
+    ) in capsys.readouterr().err
+
+
+@ONLY_LINUX
+def test_a_repaired_wheel_of_a_package_that_need_not_be_native_is_tried_again(here: Path) -> None:
+    """Whether it would be repaired was not known before it was built."""
+    sdist = c_extension(here / "sdists", "fast", limited=False)
+    write_plan(PLAN, on(MANYLINUX, action(sdist, check=Check(run=f"{TAGGED.format('linux_')}")), native=False))
+
+    assert main([]) == 0
+
+    (name,) = wheels()
+    log = gzip.decompress(Path(f"dist/logs/{name}.txt.gz").read_bytes()).decode().splitlines()
+    assert log.count(f"spare-tire: checking {wheel_name('fast')}") == 1
+    assert log.count(f"spare-tire: checking {name}") == 1
+
+
+def test_a_wheel_that_gets_more_tags_is_tried_with_them(here: Path) -> None:
+    own = machine().platform
+    several = (own, f"{own.partition('_')[0]}_other_{machine().arch}")
+    wanted = action(make_sdist(here / "sdists", "spam"))
+    wanted = replace(wanted, wheel=replace(wanted.wheel, platforms=several))
+    write_plan(PLAN, wanted)
+
+    assert main([]) == 0
+
+    assert wheels() == [wanted.wheel.filename]
+    checks = {each["name"]: each["detail"] for each in byproduct(record_of(wanted.wheel.filename), "checks")["checks"]}
+    assert checks["install"] == wanted.wheel.filename
 
 
 def test_the_check_that_failed_is_in_the_visit(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

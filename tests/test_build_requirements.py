@@ -43,11 +43,17 @@ class Factory:
         files: Mapping[str, str] | None = None,
         pure: bool = True,
         digest: str | None = None,
+        runtime: str | None = None,
     ) -> Path:
-        """Put an sdist on the index, whose own backend writes the wheel after the statements ``before``."""
+        """Put an sdist on the index, whose own backend writes the wheel after the statements ``before``.
+
+        ``runtime`` is what the wheel requires.
+        """
         lines = "\n".join(f"    {line}" for line in before.splitlines())
+        metadata = "files['%s-%s.dist-info/METADATA' % (NAME, VERSION)]"
+        after = f"    {metadata} += 'Requires-Dist: {runtime}\\n'" if runtime else "    pass"
         code = BACKEND.format(
-            name=name, version=version, module="", tag="py3-none-any" if pure else None, before=lines, after="    pass"
+            name=name, version=version, module="", tag="py3-none-any" if pure else None, before=lines, after=after
         )
         code += "" if dynamic is None else DYNAMIC.format(requires=list(dynamic))
         pyproject = BUILD_SYSTEM.format(requires=json.dumps(requires))
@@ -62,6 +68,7 @@ class Factory:
     def run(self, packages: Mapping[str, object], *options: str) -> int:
         """Plan these packages for the newest interpreter of this machine, and build them; return the exit code."""
         matrix = {
+            "index": "ours",
             "public_index": self.simple.as_uri(),
             "instances": {"local": {"worker": "local"}},
             "targets": {"host": {"instance": "local", "upstream": "ignore", "python": [python_tag().tag]}},

@@ -989,8 +989,13 @@ def installer_variables(job: Job) -> dict[str, str]:
     return kept
 
 
-def make_environment(shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequence[str], *options: str) -> None:
-    """Make an environment and install ``wanted`` into it, from wheels alone, so that nothing runs while installing."""
+def make_environment(
+    shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequence[str], *options: str, asked: Sequence[str] = ()
+) -> None:
+    """Make an environment and install ``wanted`` into it, from wheels alone, so that nothing runs while installing.
+
+    ``asked`` is what that is known to require, for what is said where it cannot be had.
+    """
     remove(env)
     made = shop.install(installer.create(env))
     if made.status:
@@ -1000,7 +1005,7 @@ def make_environment(shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequ
     argv = [*installer.install(env), "--only-binary", ":all:", *options, "--", *wanted]
     ended = shop.install(argv)
     if ended.status:
-        raise _not_installed(ended, [*wanted, *shop.job.constraints])
+        raise _not_installed(ended, [*wanted, *asked, *shop.job.constraints])
 
 
 def constrained(shop: Workshop, constraints: Sequence[str]) -> list[str]:
@@ -1499,7 +1504,7 @@ def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> 
     for wish in required:
         if not PLAIN.fullmatch(wish):
             raise Failed(f"its requirement {wish} is refused: expected a project name with versions, no URL")
-    make_environment(shop, installer, shop.scratch.check, [wheel], *constrained(shop, ()))
+    make_environment(shop, installer, shop.scratch.check, [wheel], *constrained(shop, ()), asked=required)
 
 
 # --- the action -------------------------------------------------------------------------------------------------------

@@ -173,6 +173,11 @@ def test_pip_is_the_installer_where_no_uv_is_given(tmp_path: Path, wheelhouse: P
         ),
         ({"find_links": ["wheels"]}, 'find_links: is ["wheels"]; expected a list of absolute paths'),
         ({"shared": "."}, 'shared: is "."; expected an absolute path, or null'),
+        ({"wheels": ["/x/eggs"]}, 'wheels: is ["/x/eggs"]; expected a list of absolute paths of wheels'),
+        (
+            {"wheel": "eggs-1.0-py3-none-any.whl"},
+            'wheel: is "eggs-1.0-py3-none-any.whl"; expected the absolute path of a wheel, or null',
+        ),
     ],
 )
 def test_a_wrong_job_is_refused_before_anything_runs(tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.workers.helper import importable
-from tests.workers.helper_jobs import backend, job_for, perform, sdist_of, write_wheel
+from tests.workers.helper_jobs import UV, backend, job_for, perform, sdist_of, write_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +116,78 @@ def test_a_requirement_that_cannot_be_installed_fails_the_check(
 def test_a_requirement_of_an_extra_is_nobody_s_business(tmp_path: Path, wheelhouse: Path) -> None:
     sdist = sdist_of(tmp_path, backend(metadata="Provides-Extra: x\nRequires-Dist: eggs @ file:///e ; extra == 'x'\n"))
     assert perform(job_for(sdist, tmp_path, wheelhouse=str(wheelhouse)), tmp_path).status == 0
+
+
+# --- wheels that are there already ------------------------------------------------------------------------------------
+
+
+def test_a_wheel_that_is_there_is_checked_and_nothing_is_built(tmp_path: Path, wheelhouse: Path) -> None:
+    wheel = write_wheel(tmp_path, "eggs")
+    sdist = sdist_of(tmp_path, backend("raise SystemExit('built')"))
+    job = job_for(sdist, tmp_path, wheel=str(wheel), wheelhouse=str(wheelhouse), env={"CC": "no-such-compiler"})
+    outcome = perform({**job, "sdist": "/nowhere", "build_tag": "2"}, tmp_path)
+    assert outcome.status == 0, outcome.log
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert outcome.result["wheel"] == {"filename": wheel.name, "sha256": digest, "size": wheel.stat().st_size}
+    assert [check["outcome"] for check in outcome.result["checks"]] == ["passed", "passed", "skipped"]
+    assert outcome.result["times"]["build"] == 0.0
+    assert [path.name for path in outcome.output.iterdir()] == ["result.json"]
+
+
+def test_a_wheel_that_is_there_may_fail_its_check(tmp_path: Path, wheelhouse: Path) -> None:
+    wheel = write_wheel(tmp_path, "eggs")
+    job = job_for(sdist_of(tmp_path, backend()), tmp_path, wheel=str(wheel), wheelhouse=str(wheelhouse))
+    outcome = perform({**job, "check": {"import": ["ham"]}}, tmp_path)
+    assert outcome.status == 1
+    assert outcome.reason == "the wheel's check failed (import): import ham: ModuleNotFoundError: No module named 'ham'"
+    assert outcome.result["wheel"] is None
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_wheel_is_kept_while_what_it_requires_is_lacking(tmp_path: Path, wheelhouse: Path, installer: str) -> None:
+    sdist = sdist_of(tmp_path, backend(metadata="Requires-Dist: eggs>=2\n"))
+    job = job_for(sdist, tmp_path, wheelhouse=str(wheelhouse), installer=UV if installer == "uv" else None)
+    outcome = perform(job, tmp_path)
+    assert outcome.status == 1
+    assert outcome.result["lacking"][0].startswith("eggs")
+    assert "eggs>=2" in outcome.result["lacking"]
+    assert outcome.result["wheel"]["filename"] == "spam-1.0-py3-none-any.whl"
+    assert (outcome.output / "spam-1.0-py3-none-any.whl").is_file()
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_release_that_no_index_has_is_lacking(tmp_path: Path, wheelhouse: Path, installer: str) -> None:
+    wheels = shutil.copytree(wheelhouse, tmp_path / "wheels")
+    write_wheel(wheels, "eggs", "1.0")
+    write_wheel(wheels, "eggs", "1.5")
+    sdist = sdist_of(tmp_path, backend(metadata="Requires-Dist: eggs>=2\n"))
+    job = job_for(sdist, tmp_path, wheelhouse=str(wheels), installer=UV if installer == "uv" else None)
+    assert perform(job, tmp_path).result["lacking"][0].startswith("eggs")
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+def test_a_wheel_of_ours_is_taken_and_no_higher_version_of_an_index(
+    tmp_path: Path, wheelhouse: Path, installer: str
+) -> None:
+    wheels = shutil.copytree(wheelhouse, tmp_path / "wheels")
+    write_wheel(wheels, "eggs", "9.0")
+    (tmp_path / "of ours").mkdir()
+    ours = write_wheel(tmp_path / "of ours", "eggs", "1.0")
+    code = backend("import eggs", metadata="Requires-Dist: eggs\n")
+    job = job_for(sdist_of(tmp_path, code, requires='"eggs"'), tmp_path, wheelhouse=str(wheels), wheels=[str(ours)])
+    job["check"] = {
+        "run": 'python -c \'import importlib.metadata as m; print(m.version("eggs")); assert m.version("eggs") == "1.0"\''
+    }
+    outcome = perform({**job, "installer": UV if installer == "uv" else None}, tmp_path)
+    assert outcome.status == 0, outcome.log
+    assert outcome.result["requirements"] == ["eggs==1.0"]
+    assert outcome.result["checks"][0]["detail"] == "spam-1.0-py3-none-any.whl, with eggs-1.0-py3-none-any.whl"
+
+
+def test_what_nothing_requires_is_not_installed(tmp_path: Path, wheelhouse: Path) -> None:
+    ours = write_wheel(tmp_path, "eggs")
+    job = job_for(sdist_of(tmp_path, backend()), tmp_path, wheelhouse=str(wheelhouse), wheels=[str(ours)])
+    job["check"] = {"run": "! python -c 'import eggs'"}
+    outcome = perform(job, tmp_path)
+    assert outcome.status == 0, outcome.log
+    assert outcome.result["requirements"] == []
