@@ -26,8 +26,9 @@ from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
 from tasks.stores import open_store
 from tasks.workers import open_worker
+from tasks.workers.outcomes import shared
 from tasks.workers.own_wheels import OwnWheels
-from tasks.workers.visits import Means, Visit, shared
+from tasks.workers.visits import Means, Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

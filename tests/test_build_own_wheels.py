@@ -27,7 +27,7 @@ def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Factory:
     return factory_in(tmp_path, monkeypatch)
 
 
-def serve(version: str = "1.0", *, settings: Settings | None = None, **changes: Any) -> str:
+def serve(version: str = "1.0", *, settings: Settings | None = None, **changes: Any) -> str:  # noqa: ANN401 - fields of any kind
     """Put a wheel of eggs on our index, beside those that it has; return the wheel's digest."""
     packages, page = Path("ours/packages"), Path("ours/simple/eggs/index.json")
     for folder in (packages, page.parent):

@@ -13,16 +13,11 @@ import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
-from packaging.version import Version
-
 from tasks.console import Console
-from tasks.core.actions import Action, Sdist
 from tasks.core.logs import plain
 from tasks.core.records import ActionOutcome
-from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel
 from tasks.progress import display, show_summary
+from tests.actions import action_of
 from tests.builds import action, make_sdist, search_path, wheel_name, write_plan
 
 if TYPE_CHECKING:
@@ -30,22 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 AZURE, GITHUB = {"TF_BUILD": "True"}, {"GITHUB_ACTIONS": "true"}
-ACTION = Action(
-    package="spam",
-    target="host",
-    instance="local",
-    arch="x86_64",
-    python=PythonTag.parse("cp312"),
-    wheel=ExpectedWheel(
-        name=canonicalize_name("spam"),
-        version=Version("1.0"),
-        build=(),
-        interpreter="cp312",
-        abi="cp312",
-        platforms=("linux_x86_64",),
-    ),
-    sdist=Sdist(filename="spam-1.0.tar.gz", url="https://x.test/spam-1.0.tar.gz", sha256="0" * 64),
-)
+ACTION = action_of()
 TITLE = ACTION.wheel.filename
 BUILT = ActionOutcome(action=ACTION, outcome="built", wheel=TITLE, seconds=3.2)
 FAILED = ActionOutcome(

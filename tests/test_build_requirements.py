@@ -32,7 +32,7 @@ class Factory:
         self.folder = folder
         self.simple = folder / "index" / "simple"
 
-    def publish(
+    def publish(  # noqa: PLR0913 - a test names the few that it is about
         self,
         name: str,
         version: str = "1.0",

@@ -11,16 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 
-from tasks.core.actions import Action, Sdist
 from tasks.core.checks import Verdict
 from tasks.core.matrix import Rules
-from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel
 from tasks.inspection import CheckFailed, Inspected, inspect
 from tasks.wheelfile import newest_member, read_wheel, sha256_of
+from tests.actions import action_of
 from tests.binaries import elf
 from tests.builds import pack
 from tests.compiled import INTERPRETER, SUFFIX, compile_library, compile_module
@@ -29,6 +25,8 @@ from tests.wheel_factory import make_wheel
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from tasks.core.actions import Action
 
 LINUX = sysconfig.get_platform().replace("-", "_")
 pytestmark = pytest.mark.skipif(
@@ -51,22 +49,10 @@ def action(
     *platforms: str, python: str = INTERPRETER, abi: str | None = None, native: bool | None = None, **rules: object
 ) -> Action:
     """Return the action for spam 1.0; ``native`` as the matrix says it, by default as for a native package."""
-    tag = PythonTag.parse(python, abi)
-    return Action(
-        package="spam",
-        target="host",
-        instance="local",
-        arch="x86_64",
-        python=tag,
-        wheel=ExpectedWheel(
-            name=canonicalize_name("spam"),
-            version=Version("1.0"),
-            build=(),
-            interpreter=tag.interpreter,
-            abi=tag.abi,
-            platforms=platforms or (LINUX,),
-        ),
-        sdist=Sdist(filename="spam-1.0.tar.gz", url="https://x.test/spam-1.0.tar.gz", sha256="0" * 64),
+    return action_of(
+        python=python,
+        abi=abi,
+        platforms=platforms or (LINUX,),
         rules=replace(Rules(native=native), **rules),  # type: ignore[arg-type]
         native=native is not False,
     )

@@ -47,17 +47,12 @@ if sys.version_info >= (3, 8):
         name = "python%d.%d%s" % (sys.version_info[0], sys.version_info[1], sys.abiflags)
         base = os.path.join(sys.base_exec_prefix, "bin", name)
     include = sysconfig.get_path("include")
-    try:
-        libc = os.confstr("CS_GNU_LIBC_VERSION") or ""
-    except (ValueError, OSError):
-        libc = "musl" if "musl" in (sysconfig.get_config_var("HOST_GNU_TYPE") or "") else ""
     found.update(
         implementation=sys.implementation.name,
         abiflags=sys.abiflags,
         executable=base,
         platform=sysconfig.get_platform(),
         machine=os.uname()[4],
-        libc=libc,
         include=include,
         headers=os.path.exists(os.path.join(include, "Python.h")),
         free_threaded=bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
@@ -81,8 +76,6 @@ class Interpreter:
     """The platform tag of the wheels that it builds: ``linux_x86_64``."""
     machine: str
     """As ``uname`` says: ``x86_64``, ``amd64``."""
-    libc: str
-    """Name and version, ``glibc 2.36``; empty where the system has just one."""
     include: Path
     """Where ``Python.h`` is."""
 
@@ -255,7 +248,6 @@ def _judge(file: Path, answer: dict[str, Any]) -> Interpreter:
         executable=Path(os.path.normpath(answer["executable"])),
         platform=platform,
         machine=answer["machine"],
-        libc=answer["libc"],
         include=Path(answer["include"]),
     )
 

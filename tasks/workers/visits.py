@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import Failed, Refused
-from tasks.core.records import ActionOutcome, Origin, record
+from tasks.core.records import Origin
 from tasks.core.requirements import planned_action
-from tasks.core.sharing import Made, Shelf, chains, names_limited_api
+from tasks.core.sharing import Shelf, chains, names_limited_api
 from tasks.distdir import Log, read_log
 from tasks.inspection import CheckFailed
 from tasks.sdistfile import read_pyproject
 from tasks.wheelfile import sha256_of
 from tasks.workers.host import HelperFailed, Host, Stopped
 from tasks.workers.making import Built, Maker, making_of
+from tasks.workers.outcomes import NotBuilt, keep, shared
 from tasks.workers.requirements import Requirements
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tasks.core.actions import Action
+    from tasks.core.records import ActionOutcome
     from tasks.core.requirements import Need
+    from tasks.core.sharing import Made
     from tasks.core.wheels import WheelName
     from tasks.distdir import DistDir
     from tasks.progress import Display
@@ -189,7 +192,7 @@ class Visit:
             built_first=made.built_first if isinstance(made, Built) else (),
             ours=made.ours if isinstance(made, Built) else (),
         )
-        outcome = self._settled(action, made, origin, begun.log)
+        outcome = keep(action, made, origin, (begun.log, means.dist), self._on_shelf)
         outcome = replace(outcome, seconds=begun.seconds, started=begun.started, finished=finished)
         return self._finished(action, outcome)
 
@@ -219,36 +222,11 @@ class Visit:
         means.display.finished(action.wheel.filename, outcome, log)
         return outcome
 
-    def _settled(self, action: Action, made: Built | _NotBuilt, origin: Origin, log: Log) -> ActionOutcome:
-        """Keep what there is of an action, and return what became of it."""
-        dist = self._means.dist
-        outcome = ActionOutcome(action=action, outcome="failed")
-        if isinstance(made, _NotBuilt):
-            kept = dist.keep_log(action.key, log.path)
-            return replace(
-                outcome, outcome=made.outcome, reason=made.reason, check=made.check, log=kept, tail=tuple(log.tail)
-            )
-        wheel = made.wheel.contents
-        ours = Made(action=action, filename=wheel.filename, sha256=wheel.sha256)
+    def _on_shelf(self, made: Made) -> Made:
         with self._lock:
-            first = self._means.shelf.put(ours)
-        if first is not ours and first.sha256 == ours.sha256:
-            return replace(shared(action, first), check_seconds=made.check_seconds)
-        if first is not ours:
-            kept = dist.keep_log(action.key, log.path)
-            return replace(outcome, outcome="refused", reason=_conflict(ours, first), log=kept)
-        kept = dist.keep(made.wheel.path, record(action, wheel, made.result, origin), log.path)
-        dist.forget_log(action.key)
-        return replace(
-            outcome,
-            outcome="built",
-            wheel=wheel.filename,
-            sha256=wheel.sha256,
-            log=kept,
-            check_seconds=made.check_seconds,
-        )
+            return self._means.shelf.put(made)
 
-    def _attempt(self, begun: _Begun) -> Built | _NotBuilt:
+    def _attempt(self, begun: _Begun) -> Built | NotBuilt:
         """Return what was made, or why nothing was."""
         action, log = begun.making.action, begun.log
         try:
@@ -260,35 +238,20 @@ class Visit:
             if isinstance(failure, HelperFailed):
                 check = failure.check
             outcome = "refused" if isinstance(failure, Refused) else "failed"
-            return _NotBuilt(outcome=outcome, reason=self._explained(action, failure), check=check)
+            return NotBuilt(outcome=outcome, reason=self._explained(action, failure), check=check)
         except (OSError, Stopped, _Waits):  # the disk is full, or the visit is being ended: no action's fault
             raise
         except Exception as error:  # noqa: BLE001 - a package found a fault of ours: that costs no other package
             for line in traceback.format_exc().splitlines():
                 log.add(line)
             reason = f"spare-tire itself failed here, please report it: {type(error).__name__}: {error}"
-            return _NotBuilt(outcome="failed", reason=reason, check=None)
+            return NotBuilt(outcome="failed", reason=reason, check=None)
 
     def _explained(self, action: Action, failure: Failed | Refused) -> str:
         named = ", ".join(action.rules.system_packages or ())
         if not named or self._host.worker.may_install:
             return str(failure)
         return f"{failure} (the matrix names these system packages for it, which are yours to install: {named})"
-
-
-def shared(action: Action, made: Made) -> ActionOutcome:
-    """Return the outcome of an action that another one's wheel does for."""
-    reason = f"the wheel for {made.action.target} {made.action.python.tag} does for it"
-    return ActionOutcome(action=action, outcome="shared", wheel=made.filename, sha256=made.sha256, reason=reason)
-
-
-def _conflict(ours: Made, first: Made) -> str:
-    where = f"{first.action.target} {first.action.python.tag}"
-    advice = "; for a package of the stable ABI say `abi: abi3`, for others give both the same rules"
-    return (
-        f"{ours.filename} was built for {where} too, with other bytes (sha256 {first.sha256}, here {ours.sha256}); "
-        f"the first was kept{advice}"
-    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -300,16 +263,6 @@ class _Begun:
     started: datetime
     seconds: float = 0.0
     """What it took so far, without waiting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _NotBuilt:
-    """Why there is no wheel, and the check that failed, if one did."""
-
-    outcome: str
-    """``failed`` or ``refused``."""
-    reason: str
-    check: str | None
 
 
 class _Waits(Exception):

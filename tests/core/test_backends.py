@@ -1,39 +1,23 @@
 from __future__ import annotations
 
-import pytest
-from packaging.utils import canonicalize_name
-from packaging.version import Version
+from typing import TYPE_CHECKING
 
-from tasks.core.actions import Action, Sdist
+import pytest
+
 from tasks.core.backends import config_settings, uses_setuptools
 from tasks.core.matrix import Rules
-from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel
+from tests.actions import action_of
+
+if TYPE_CHECKING:
+    from tasks.core.actions import Action
 
 SETUPTOOLS = b'[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
 MATURIN = b'[build-system]\nrequires = ["maturin"]\nbuild-backend = "maturin"\n'
 
 
 def action(abi: str, **settings: tuple[str, ...]) -> Action:
-    python = PythonTag.parse("cp312", abi)
     named = {name.replace("_", "-"): values for name, values in settings.items()}
-    return Action(
-        package="bcrypt",
-        target="t",
-        instance="i",
-        arch="x86_64",
-        python=python,
-        wheel=ExpectedWheel(
-            name=canonicalize_name("bcrypt"),
-            version=Version("5.0"),
-            build=(),
-            interpreter="cp312",
-            abi=abi,
-            platforms=("linux_x86_64",),
-        ),
-        sdist=Sdist(filename="bcrypt-5.0.tar.gz", url="https://x.test/bcrypt-5.0.tar.gz", sha256="0" * 64),
-        rules=Rules(config_settings=named or None),
-    )
+    return action_of("bcrypt", "5.0", abi=abi, rules=Rules(config_settings=named or None))
 
 
 @pytest.mark.parametrize(

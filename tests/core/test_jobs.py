@@ -1,36 +1,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 
-from tasks.core.actions import Action, Sdist
 from tasks.core.jobs import BuiltFile, Site, job, read_result
 from tasks.core.matrix import Check, Rules
-from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel
+from tests.actions import action_of
 
-ACTION = Action(
-    package="PyYAML",
-    target="t",
-    instance="i",
-    arch="x86_64",
-    python=PythonTag.parse("cp312"),
-    wheel=ExpectedWheel(
-        name=canonicalize_name("PyYAML"),
-        version=Version("6.0.3"),
-        build=(2, ""),
-        interpreter="cp312",
-        abi="cp312",
-        platforms=("linux_x86_64",),
-    ),
-    sdist=Sdist(filename="pyyaml-6.0.3.tar.gz", url="https://x.test/pyyaml-6.0.3.tar.gz", sha256="a" * 64),
+ACTION = action_of(
+    "PyYAML",
+    "6.0.3",
+    sha256="a" * 64,
     rules=Rules(constraints=("Cython<3",), env={"CFLAGS": "-I/usr/local/include"}, network=True, timeout=60),
     check=Check(imports=("yaml",)),
 )
+ACTION = replace(ACTION, wheel=replace(ACTION.wheel, build=(2, "")))
 SITE = Site(
     sdist="/s/pyyaml-6.0.3.tar.gz",
     python="/usr/bin/python3.12",

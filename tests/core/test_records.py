@@ -1,36 +1,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
-from packaging.utils import canonicalize_name
-from packaging.version import Version
-
-from tasks.core.actions import Action, Patch, Sdist
+from tasks.core.actions import Patch
 from tasks.core.addresses import without_credentials
 from tasks.core.jobs import BuiltFile, Result
 from tasks.core.matrix import Rules
 from tasks.core.provenance import recipe_of
 from tasks.core.records import ActionOutcome, Origin, record, timestamp, visit, visit_name
-from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel, WheelContents
+from tasks.core.wheels import WheelContents
+from tests.actions import action_of
 
-ACTION = Action(
-    package="PyYAML",
-    target="host",
-    instance="local",
-    arch="x86_64",
-    python=PythonTag.parse("cp312"),
-    wheel=ExpectedWheel(
-        name=canonicalize_name("PyYAML"),
-        version=Version("6.0.3"),
-        build=(),
-        interpreter="cp312",
-        abi="cp312",
-        platforms=("linux_x86_64",),
-    ),
-    sdist=Sdist(filename="pyyaml-6.0.3.tar.gz", url="https://me:secret@x.test/pyyaml-6.0.3.tar.gz", sha256="a" * 64),
-    rules=Rules(patches=("patches/x.patch",)),
+ACTION = action_of("PyYAML", "6.0.3", rules=Rules(patches=("patches/x.patch",)))
+ACTION = replace(
+    ACTION,
+    sdist=replace(ACTION.sdist, url="https://me:secret@x.test/pyyaml-6.0.3.tar.gz", sha256="a" * 64),
     patches=(Patch(path="patches/x.patch", sha256="c" * 64),),
 )
 WHEEL = WheelContents(

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 
-from tasks.core.actions import Action, Sdist
 from tasks.core.matrix import Rules
 from tasks.core.sharing import Made, Shelf, chains, names_limited_api
-from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel
+from tests.actions import action_of
+
+if TYPE_CHECKING:
+    from tasks.core.actions import Action
 
 PURE = "spam-1.0-py3-none-any.whl"
 
@@ -24,22 +24,12 @@ def action(
     rules: Rules | None = None,
     sdist: str = "a" * 64,
 ) -> Action:
-    tag = PythonTag.parse(python)
-    return Action(
-        package=name,
+    return action_of(
+        name,
+        python=python,
+        platforms=(platform,),
+        sha256=sdist,
         target=platform,
-        instance="local",
-        arch="x86_64",
-        python=tag,
-        wheel=ExpectedWheel(
-            name=canonicalize_name(name),
-            version=Version("1.0"),
-            build=(),
-            interpreter=tag.interpreter,
-            abi=tag.abi,
-            platforms=(platform,),
-        ),
-        sdist=Sdist(filename=f"{name}-1.0.tar.gz", url=f"https://x.test/{name}-1.0.tar.gz", sha256=sdist),
         native=native,
         rules=rules or Rules(),
     )

@@ -4,25 +4,24 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
-from packaging.utils import canonicalize_name
-from packaging.version import Version
 
-from tasks.core.actions import Action, Patch, Sdist
+from tasks.core.actions import Patch
 from tasks.core.errors import BadInput, Refused, ServiceFailed
-from tasks.core.targets import PythonTag
-from tasks.core.wheels import ExpectedWheel
 from tasks.services.pip_config import PipSettings
 from tasks.services.sources import Sources, fetch_sources
+from tests.actions import action_of
 from tests.services.web_server import Reply, web_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tasks.core.actions import Action
     from tests.services.web_server import WebServer
 
 BYTES = b"an sdist"
@@ -37,25 +36,9 @@ def server() -> Iterator[WebServer]:
 
 
 def action(url: str, python: str = "cp312", *, digest: str = DIGEST, patches: tuple[Patch, ...] = ()) -> Action:
-    tag = PythonTag.parse(python)
+    made = action_of(python=python, patches=patches)
     filename = url.rpartition("/")[2]
-    return Action(
-        package="spam",
-        target="host",
-        instance="local",
-        arch="x86_64",
-        python=tag,
-        wheel=ExpectedWheel(
-            name=canonicalize_name("spam"),
-            version=Version("1.0"),
-            build=(),
-            interpreter=tag.interpreter,
-            abi=tag.abi,
-            platforms=("linux_x86_64",),
-        ),
-        sdist=Sdist(filename=filename, url=url, sha256=digest),
-        patches=patches,
-    )
+    return replace(made, sdist=replace(made.sdist, filename=filename, url=url, sha256=digest))
 
 
 def test_an_sdist_of_several_actions_is_fetched_once_and_never_again(server: WebServer, tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def reason(
 def test_a_failed_compile_is_named_by_its_first_error(tmp_path: Path, wheelhouse: Path) -> None:
     wrong = "int answer(void) {\n  return missing;\n}\nint other(void) { return missing_too; }\n"
     assert reason(tmp_path, wheelhouse, a=FINE, b=wrong) == (
-        "the build failed: b.c:2:10: error: ‘missing’ undeclared (first use in this function)"
+        "the build failed: b.c:2:10: error: ‘missing’ undeclared (first use in this function)"  # noqa: RUF001 - gcc's
     )
 
 
