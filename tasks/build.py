@@ -191,6 +191,7 @@ class _Run:
                 index_url=self._plan.public_index or _index_url(self._settings, os.environ),
                 shelf=self._shelf,
                 own_wheels=own,
+                own_projects=self._plan.own_projects,
                 requirement_sdists=RequirementSdists(url=self._plan.sdist_index, cache=CACHE, settings=self._settings),
                 with_checks=self._with_checks,
             )

@@ -76,7 +76,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     if chosen.expand:
         return _expand(matrix, machine, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
-    wanted = _narrowed(matrices.wanted(matrix, machine), chosen, path)
+    every = matrices.wanted(matrix, machine)
+    wanted = _narrowed(every, chosen, path)
     with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
         if _is_own(public.url, index):
             raise BadInput(
@@ -99,6 +100,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         newer_than=_newer_than(matrix),
         sdist_index=public.url,
         own_index=options.readable_index(index, matrix),
+        own_projects=frozenset(each.name for each in every if each.sdist is not None),
     )
     plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
     if chosen.explain:

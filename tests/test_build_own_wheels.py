@@ -199,3 +199,47 @@ def test_wheels_of_dist_that_no_record_vouches_for_are_not_taken(factory: Factor
     write_wheel(Path("dist/wheels"), "eggs")
 
     assert factory.run({"spam": ["latest"]}) == 1
+
+
+# ── Projects that are ours alone ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def pinned(factory: Factory, name: str) -> dict[str, str]:
+    """Return the entry of a project whose sdist the matrix gives; the public index has one of that name, too."""
+    sdist = pack_private(factory, name)
+    return {"versions": ["1.0"], "sdist": f"{sdist.as_uri()}#sha256={sha256(sdist.read_bytes()).hexdigest()}"}  # type: ignore[dict-item]
+
+
+def pack_private(factory: Factory, name: str) -> Path:
+    private = factory.folder / "private"
+    private.mkdir()
+    made = factory.publish(name, pure=False)
+    sdist = made.rename(private / made.name)
+    (factory.simple / name / "index.html").unlink()
+    write_namesake(factory.simple / name)
+    return sdist
+
+
+def write_namesake(folder: Path) -> None:
+    """Put a wheel of a higher version on the public index: whoever asks that takes it."""
+    wheel = write_wheel(folder, folder.name, "9.0")
+    digest = sha256(wheel.read_bytes()).hexdigest()
+    (folder / "index.html").write_text(f'<a href="{wheel.name}#sha256={digest}">{wheel.name}</a>')
+
+
+def test_a_namesake_on_the_public_index_is_not_taken_for_ours(factory: Factory) -> None:
+    factory.publish("spam", requires=("eggs",), before="import eggs; assert eggs.__path__", runtime="eggs", pure=False)
+
+    assert factory.run({"spam": ["latest"], "eggs": pinned(factory, "eggs")}) == 0
+
+    assert install_of("spam") == f"{wheel_name('spam')}, with {wheel_name('eggs')}"
+    assert factory.definition("spam")["resolvedDependencies"][1]["name"] == "eggs==1.0"
+
+
+def test_what_is_ours_and_is_not_here_is_said_to_be(factory: Factory, capsys: pytest.CaptureFixture[str]) -> None:
+    factory.publish("spam", runtime="eggs>=2", pure=False)
+
+    assert factory.run({"spam": ["latest"], "eggs": pinned(factory, "eggs")}) == 1
+
+    reason = "eggs>=2 is ours, since the matrix gives its sdist, and no wheel of it is here; build it too"
+    assert f"{wheel_name('spam')}: the wheel's check failed (install): {reason}; the log is" in capsys.readouterr().err

@@ -41,6 +41,8 @@ class Site:
     """Directories with wheels of requirements that were built there first."""
     wheels: tuple[str, ...] = ()
     """Wheels of ours, each taken wherever its project is required: no index is asked for another."""
+    ours: tuple[str, ...] = ()
+    """Projects that no index may have another release of than ``wheels``."""
     wheel: str | None = None
     """A wheel that is there already: it is checked, and nothing is built."""
     shared: str | None = None
@@ -111,6 +113,7 @@ def job(
         "path": site.path,
         "find_links": list(site.find_links),
         "wheels": list(site.wheels),
+        "ours": list(site.ours),
         "wheel": site.wheel,
         "shared": site.shared,
         "check": {"import": list(action.check.imports) or None, "run": action.check.run} if with_check else None,

@@ -9,12 +9,16 @@ from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
+
 from tasks.core.actions import Action
 from tasks.core.errors import BadInput
 from tasks.core.matrix import Instance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from packaging.utils import NormalizedName
 
     from tasks.core.matrix import Wanted
 
@@ -76,6 +80,8 @@ class Plan:
     """The URL of the public index that this plan was made with, without user info."""
     own_index: str | None = None
     """Where our own index can be read: a directory, or a URL without user info."""
+    own_projects: tuple[NormalizedName, ...] = ()
+    """Projects whose sdists the matrix gives, sorted: what the public index has of these names is somebody else's."""
 
     def visits(self) -> dict[tuple[str, str], tuple[Action, ...]]:
         """Return the actions by (instance, architecture): each group is built in one visit."""
@@ -98,6 +104,7 @@ class Plan:
             ),
             "matrix": _encode(self.matrix),
             "own_index": _encode(self.own_index),
+            "own_projects": _encode(list(self.own_projects)),
             "public_index": _encode(self.public_index),
             "sdist_index": _encode(self.sdist_index),
             "skipped": _lines(map(_line_of(Skipped), self.skipped)),
@@ -135,6 +142,7 @@ class Plan:
                 warnings=tuple(document["warnings"]),
                 sdist_index=document["sdist_index"],
                 own_index=document["own_index"],
+                own_projects=tuple(map(canonicalize_name, document["own_projects"])),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{file}: {_reason(error)}; {again}") from error

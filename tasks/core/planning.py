@@ -44,6 +44,8 @@ class Knowledge:
     """The URL of the public index, without user info."""
     own_index: str | None = None
     """Where builds can read our own index: a directory, or a URL without user info."""
+    own_projects: frozenset[NormalizedName] = frozenset()
+    """Projects whose sdists the matrix gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,7 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
         warnings=tuple(sorted(settled.warnings | decide.warnings)),
         sdist_index=known.sdist_index,
         own_index=known.own_index,
+        own_projects=tuple(sorted(known.own_projects)),
     )
 
 

@@ -112,6 +112,12 @@ def _is_wheels(value: object) -> bool:
     return isinstance(value, list) and all(map(_is_wheel, value))
 
 
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, str) and re.fullmatch(r"[a-z0-9-]+", item) for item in value
+    )
+
+
 def _is_requirements(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) and PLAIN.fullmatch(item) for item in value)
 
@@ -148,7 +154,8 @@ class Job:
     """One action: what to build, with what, and where. Each attribute is the job's field of that name.
 
     ``find_links`` are directories whose wheels are installed beside the index's, ``wheels`` are wheels that are taken,
-    and no other release, wherever their projects are required. ``shared`` is where actions of one visit keep
+    and no other release, wherever their projects are required; of the projects ``ours`` there are no others, whatever
+    an index has of that name. ``shared`` is where actions of one visit keep
     environments for each other. ``check`` is null where nobody wants the wheel installed and tried. Where ``wheel`` is
     one that is there already, that is checked, and nothing is unpacked or built.
     """
@@ -180,6 +187,7 @@ class Job:
     wheelhouse: str | None = _field("an absolute path, or null", _nullable(_is_path), default=None)
     find_links: Sequence[str] = _field("a list of absolute paths", _is_paths, default=())
     wheels: Sequence[str] = _field("a list of absolute paths of wheels", _is_wheels, default=())
+    ours: Sequence[str] = _field("a list of normalized project names", _is_names, default=())
     wheel: str | None = _field("the absolute path of a wheel, or null", _nullable(_is_wheel), default=None)
     shared: str | None = _field("an absolute path, or null", _nullable(_is_path), default=None)
     index_url: str | None = _field("a URL, or null", _nullable(_is_text), default=None)
@@ -1005,7 +1013,7 @@ def make_environment(
     argv = [*installer.install(env), "--only-binary", ":all:", *options, "--", *wanted]
     ended = shop.install(argv)
     if ended.status:
-        raise _not_installed(ended, [*wanted, *asked, *shop.job.constraints])
+        raise _not_installed(ended, [*wanted, *asked, *shop.job.constraints], shop.job.ours)
 
 
 def constrained(shop: Workshop, constraints: Sequence[str]) -> list[str]:
@@ -1013,11 +1021,18 @@ def constrained(shop: Workshop, constraints: Sequence[str]) -> list[str]:
 
     A project with a URL among the constraints is that file wherever it is required: no index is asked for another.
     """
-    wheels = [f"{_project_of(path)} @ file://{urllib.parse.quote(path)}" for path in shop.job.wheels]
+    job = shop.job
+    wheels = {_normal(_project_of(path)): path for path in job.wheels}
+    lines = [*constraints, *(f"{name} @ file://{urllib.parse.quote(path)}" for name, path in wheels.items())]
+    lines += [name + NO_VERSION for name in job.ours if name not in wheels and name != _normal(job.package["name"])]
     path = os.path.join(shop.scratch.path, "constraints.txt")
     with open(path, "w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in [*constraints, *wheels])
-    return ["--constraint", path] if constraints or wheels else []
+        file.writelines(f"{line}\n" for line in lines)
+    return ["--constraint", path] if lines else []
+
+
+NO_VERSION = "<0.dev0"
+"""PEP 440 has no lower one: with this constraint a project cannot be had from anywhere."""
 
 
 def _project_of(wheel: str) -> str:
@@ -1060,7 +1075,7 @@ def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: 
         file.writelines(f"{wish}\n" for wish in wishes)
     asked = shop.install([*uv.resolve(), "--only-binary", ":all:", *options, listed])
     if asked.status:
-        raise _not_installed(asked, [*wishes, *job.constraints])
+        raise _not_installed(asked, [*wishes, *job.constraints], job.ours)
     pins = sorted(line for line in asked.lines if "==" in line or " @ " in line)
     wanted = json.dumps([shop.host.base, pins, job.find_links])
     folder = os.path.join(cast("str", job.shared), hashlib.sha256(wanted.encode()).hexdigest()[:16])
@@ -1092,9 +1107,13 @@ NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one req
 )
 
 
-def _not_installed(ended: Ended, wishes: Sequence[str]) -> Failed:
+def _not_installed(ended: Ended, wishes: Sequence[str], ours: Sequence[str]) -> Failed:
     """Name the requirement that has no wheel, where the installer says so; else give the installer's own reason."""
     text = " ".join(line.strip(" │╰─▶×") for line in ended.lines)
+    for name in ours:
+        if re.search(rf"(?<![\w.-]){re.escape(name + NO_VERSION)}", text):
+            asked = [wish for wish in wishes if _normal(_project(wish)) == name]
+            return Lacking(f"the requirement {name} is ours, and no wheel of it is here", [name, *asked])
     found = next(filter(None, (re.search(pattern, text) for pattern in NO_WHEEL)), None)
     if found:
         name = _project(found[1])

@@ -61,7 +61,8 @@ class Errand:
 class Host:
     """An entered worker and what this visit has sent to it. Threads may share it once it is prepared."""
 
-    def __init__(self, worker: Worker, index_url: str | None) -> None:
+    def __init__(self, worker: Worker, index_url: str | None, own_projects: Sequence[str]) -> None:
+        self._own_projects = tuple(own_projects)
         self.worker = worker
         self.tools: dict[str, str] = {}
         """Our own files that run there, with their sha256."""
@@ -132,6 +133,7 @@ class Host:
             index_url=self._index_url,
             find_links=errand.find_links,
             wheels=errand.wheels,
+            ours=self._own_projects,
             wheel=errand.wheel,
             shared=self._shared.get(action.python.tag),
         )

@@ -31,7 +31,8 @@ class Requirements:
     Each interpreter's are made one after the other: two that wait for each other would wait for ever.
     """
 
-    def __init__(self, planned: Sequence[Action], sdists: RequirementSdists) -> None:
+    def __init__(self, planned: Sequence[Action], sdists: RequirementSdists, own_projects: Sequence[str]) -> None:
+        self._own_projects = own_projects
         self._planned = planned
         self._sdists = sdists
         self._made: dict[str, BuiltRequirement | Failed] = {}
@@ -65,6 +66,10 @@ class Requirements:
             raise Failed(f"build requirements are more than {DEEPEST} deep: {' → '.join([*chain, need.name])}")
         with self._lock_of(parent.python.tag):
             action = planned_action(need, parent, self._planned)
+            if action is None and need.name in self._own_projects:
+                raise Failed(
+                    f"{need} is ours, since the matrix gives its sdist, and no wheel of it is here; build it too"
+                )
             action = action or action_for(need, self._sdists.project(need.name), parent)
             return self._once(action, on_line, chain, build)
 

@@ -54,6 +54,8 @@ class Means:
     """Where requirements come from; ``None`` for the installer's configuration."""
     own_wheels: OwnWheels
     """What is ours of those that have no wheel there."""
+    own_projects: Sequence[str] = ()
+    """Projects that come from us alone: a namesake on the public index is not taken for them."""
     requirement_sdists: RequirementSdists
     """What they are built from else."""
     with_checks: bool = True
@@ -67,7 +69,7 @@ class Visit:
 
     def __init__(self, worker: Worker, means: Means) -> None:
         self._means = means
-        self._host = Host(worker, means.index_url)
+        self._host = Host(worker, means.index_url, means.own_projects)
         self._left: dict[str, Action] = {}
         """The actions without an outcome, by key."""
         self._begun: dict[str, _Begun] = {}
@@ -99,7 +101,7 @@ class Visit:
             return not action.native or names_limited_api(read_pyproject(sources[action.key].sdist))
 
         self._left = {action.key: action for action in actions}
-        self._requirements = Requirements(actions, self._means.requirement_sdists)
+        self._requirements = Requirements(actions, self._means.requirement_sdists, self._means.own_projects)
         self._maker = Maker(
             self._host,
             self._requirements,

@@ -68,6 +68,7 @@ def test_a_job_says_all_that_the_helper_needs() -> None:
         "path": "/usr/bin",
         "find_links": [],
         "wheels": [],
+        "ours": [],
         "wheel": None,
         "shared": None,
         "check": {"import": ["yaml"], "run": None},

@@ -173,6 +173,7 @@ def test_pip_is_the_installer_where_no_uv_is_given(tmp_path: Path, wheelhouse: P
         ),
         ({"find_links": ["wheels"]}, 'find_links: is ["wheels"]; expected a list of absolute paths'),
         ({"shared": "."}, 'shared: is "."; expected an absolute path, or null'),
+        ({"ours": ["eggs; x"]}, 'ours: is ["eggs; x"]; expected a list of normalized project names'),
         ({"wheels": ["/x/eggs"]}, 'wheels: is ["/x/eggs"]; expected a list of absolute paths of wheels'),
         (
             {"wheel": "eggs-1.0-py3-none-any.whl"},

@@ -191,3 +191,24 @@ def test_what_nothing_requires_is_not_installed(tmp_path: Path, wheelhouse: Path
     outcome = perform(job, tmp_path)
     assert outcome.status == 0, outcome.log
     assert outcome.result["requirements"] == []
+
+
+@pytest.mark.parametrize("installer", ["uv", "pip"])
+@pytest.mark.parametrize("where", ["build", "wheel", "requirement of the wheel"])
+def test_a_namesake_of_ours_is_taken_from_no_index(
+    tmp_path: Path, wheelhouse: Path, installer: str, where: str
+) -> None:
+    wheels = shutil.copytree(wheelhouse, tmp_path / "wheels")
+    write_wheel(wheels, "eggs", "9.0")
+    write_wheel(wheels, "ham", metadata="Requires-Dist: eggs\n")
+    metadata = {"build": "", "wheel": "Requires-Dist: eggs>=2\n"}.get(where, "Requires-Dist: ham\n")
+    sdist = sdist_of(tmp_path, backend(metadata=metadata), requires='"eggs>=2"' if where == "build" else "")
+    job = job_for(sdist, tmp_path, wheelhouse=str(wheels), ours=["eggs", "spam"])
+    job["installer"] = UV if installer == "uv" else None
+    outcome = perform(job, tmp_path)
+    assert outcome.reason.endswith("the requirement eggs is ours, and no wheel of it is here")
+    assert outcome.result["lacking"] == (["eggs"] if where == "requirement of the wheel" else ["eggs", "eggs>=2"])
+
+    ours = write_wheel(tmp_path, "eggs", "2.0")
+    outcome = perform({**job, "wheels": [str(ours)]}, tmp_path)
+    assert outcome.status == 0, outcome.log
