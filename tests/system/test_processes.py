@@ -67,6 +67,13 @@ def test_one_build_starts_these_programs_and_no_other(tmp_path: Path) -> None:
     assert forks == 3  # the guardian, and the backend's two hooks
 
 
+def test_a_check_of_a_wheel_that_is_there_asks_no_compiler(tmp_path: Path) -> None:
+    ready = write_wheel(tmp_path, "eggs")
+    started, forks = programs(tmp_path, wheel=str(ready), check={})
+    assert started == ["python", "uv", "uv", "uv", "python", "python"]  # itself, uv's question, then the import
+    assert forks == 1  # the guardian
+
+
 @pytest.mark.needs("bwrap")
 def test_the_sandbox_adds_its_trial_and_itself(tmp_path: Path) -> None:
     started, _ = programs(tmp_path, sandbox="require")
