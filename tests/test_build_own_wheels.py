@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tasks.build import main as build
 from tasks.core.index import ProjectPage
 from tasks.core.index_file import IndexFile
+from tasks.core.plan import Plan
 from tasks.core.settings import QUARANTINED, Settings, Status
 from tests.builds import wheel_name
 from tests.test_build_requirements import Factory, factory_in
@@ -199,6 +204,55 @@ def test_wheels_of_dist_that_no_record_vouches_for_are_not_taken(factory: Factor
     write_wheel(Path("dist/wheels"), "eggs")
 
     assert factory.run({"spam": ["latest"]}) == 1
+
+
+# ── What the visit itself makes ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_newer_release_that_is_planned_is_waited_for_although_an_older_one_is_there(factory: Factory) -> None:
+    factory.publish("eggs", pure=False)
+    assert factory.run({"eggs": ["latest"]}) == 0
+    factory.publish("eggs", "2.0", pure=False)
+    factory.publish("spam", runtime="eggs", files={"large.txt": "x" * 9000}, pure=False)
+
+    assert factory.run({"spam": ["latest"], "eggs": ["latest"]}, "--jobs=1") == 0
+
+    assert install_of("spam") == f"{wheel_name('spam')}, with {wheel_name('eggs', '2.0')}"
+
+
+def test_a_planned_requirement_that_fails_is_not_tried_again(
+    factory: Factory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factory.publish("eggs", before="print('no eggs'); raise SystemExit('out of eggs')", pure=False)
+    factory.publish("spam", runtime="eggs", pure=False)
+
+    assert factory.run({"spam": ["latest"], "eggs": ["latest"]}, "--jobs=1") == 1
+
+    said = capsys.readouterr().err
+    reason = "the requirement eggs 1.0 cannot be built: the build failed: out of eggs"
+    assert f"{wheel_name('spam')}: the wheel's check failed (install): {reason}; the log is" in said
+    assert said.count("  | no eggs\n") == 1
+
+
+def test_a_row_of_actions_waits_together(factory: Factory) -> None:
+    """A wheel for every platform does for both targets, so the second is not begun while the first one waits."""
+    factory.publish("eggs", pure=False)
+    factory.publish("spam", runtime="eggs", files={"large.txt": "x" * 9000})
+    packages = {"spam": {"versions": ["latest"], "build": {"native": False}}, "eggs": ["latest"]}
+    assert factory.run(packages, "--jobs=1", "--no-check") == 0  # for its plan
+    shutil.rmtree("dist")
+    plan = Plan.from_json(Path("build/plan.json").read_bytes(), "plan.json")
+    spam = next(each for each in plan.actions if each.package == "spam")
+    other = replace(spam, target="other", wheel=replace(spam.wheel, platforms=("linux_other",)))
+    Path("build/plan.json").write_bytes(replace(plan, actions=(*plan.actions, other)).to_json())
+
+    assert build(["--quiet", "--jobs=1"]) == 0
+
+    visit = json.loads(next(Path("dist/visits").iterdir()).read_bytes())
+    assert sorted(each["outcome"] for each in visit["actions"]) == ["built", "built", "shared"]
+    log = Path("dist/logs/spam-1.0-py3-none-any.whl.txt.gz")
+    lines = gzip.decompress(log.read_bytes()).decode().splitlines()
+    assert lines.count("spare-tire: building spam 1.0") == 1
 
 
 # ── Projects that are ours alone ──────────────────────────────────────────────────────────────────────────────────────

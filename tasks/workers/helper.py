@@ -1100,7 +1100,7 @@ NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one req
     r"Wheels are required for `([^`]+)`",
     r"Because (\S+) was not found in the (?:package registry|provided package locations)",
     r"Because there (?:is|are) no versions? of ([\w.-]+)",
-    r"Because only ([\w.-]+)\S* is available and (?:you require|\S+ depends on) (?=\1\b)",
+    r"Because only ([\w.-]+?)[=<>!]\S* is available and [^,]*(?:require|depends? on) (?=\1\b)",
     r"Because only the following versions of ([\w.-]+) are available",
     r"No matching distribution found for (\S+)",
     r"Cannot install (\S+) because these package versions have conflicting dependencies",

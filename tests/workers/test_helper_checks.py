@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks.core.requirements import Need
+from tasks.core.targets import PythonTag
 from tasks.workers.helper import importable
 from tests.workers.helper_jobs import UV, backend, job_for, perform, sdist_of, write_wheel
 
@@ -156,13 +158,17 @@ def test_a_wheel_is_kept_while_what_it_requires_is_lacking(tmp_path: Path, wheel
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])
-def test_a_release_that_no_index_has_is_lacking(tmp_path: Path, wheelhouse: Path, installer: str) -> None:
+@pytest.mark.parametrize("wish", ["eggs>=2", "eggs==3", "ham"])
+def test_a_release_that_no_index_has_is_lacking(tmp_path: Path, wheelhouse: Path, installer: str, wish: str) -> None:
     wheels = shutil.copytree(wheelhouse, tmp_path / "wheels")
     write_wheel(wheels, "eggs", "1.0")
     write_wheel(wheels, "eggs", "1.5")
-    sdist = sdist_of(tmp_path, backend(metadata="Requires-Dist: eggs>=2\n"))
+    write_wheel(wheels, "ham", metadata="Requires-Dist: eggs>=2\n")
+    sdist = sdist_of(tmp_path, backend(metadata=f"Requires-Dist: {wish}\n"))
     job = job_for(sdist, tmp_path, wheelhouse=str(wheels), installer=UV if installer == "uv" else None)
-    assert perform(job, tmp_path).result["lacking"][0].startswith("eggs")
+    need = Need.parse(perform(job, tmp_path).result["lacking"], PythonTag.parse("cp312"))
+    assert need.name == "eggs"
+    assert not need.specifiers.contains("1.5")
 
 
 @pytest.mark.parametrize("installer", ["uv", "pip"])

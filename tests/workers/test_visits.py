@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from tasks.workers.local import LocalWorker
 from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit
 from tests.builds import action, make_sdist, search_path, wheel_name
+from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +70,10 @@ class Stage:
         self.dist = DistDir(folder / "dist")
         self.sdist = make_sdist(folder / "sdists", "spam")
 
-    def visit(self, statements: str, rules: Rules | None = None, *, may_install: bool = False) -> ActionOutcome:
-        spam = action(self.sdist, rules=rules)
+    def visit(
+        self, statements: str, rules: Rules | None = None, *, may_install: bool = False, wanted: Action | None = None
+    ) -> ActionOutcome:
+        spam = wanted or action(self.sdist, rules=rules)
         outcomes: list[ActionOutcome] = []
         sources = {spam.key: Sources(sdist=self.sdist)}
         with self.dist.staging() as staging, Scripted(statements, may_install=may_install) as worker:
@@ -155,6 +159,17 @@ answer(wheel={claim(b"other bytes")})
     assert outcome.reason is not None
     assert outcome.reason.startswith(f"{wheel_name('spam')} arrived with the sha256 ")
     assert outcome.reason.endswith(f", the helper built {sha256(b'other bytes').hexdigest()}")
+
+
+def test_a_helper_that_checked_another_wheel_is_not_believed(stage: Stage) -> None:
+    """The wheel gets a second platform tag here, so it goes back to be tried in that form."""
+    wheel = make_wheel(stage.folder, "spam", tag=wheel_name("spam").removeprefix("spam-1.0-").removesuffix(".whl"))
+    built = f"shutil.copy({str(wheel)!r}, job['output']); answer(wheel={claim(wheel.read_bytes())})"
+    spam = action(stage.sdist, rules=Rules(native=False))
+    spam = replace(spam, wheel=replace(spam.wheel, platforms=(*spam.wheel.platforms, "linux_other")))
+    outcome = stage.visit(f"import shutil\nanswer(wheel={claim(b'')}) if job['wheel'] else {built}", wanted=spam)
+    assert outcome.outcome == "failed", outcome
+    assert outcome.reason == f"the helper says that it checked another {spam.wheel.filename} than it was sent"
 
 
 def test_a_host_that_cannot_be_prepared_is_a_failed_service(stage: Stage) -> None:
