@@ -40,7 +40,7 @@ class Site:
     find_links: tuple[str, ...] = ()
     """Directories with wheels of build requirements that were built there first."""
     shared: str | None = None
-    """A directory for environments that actions of the visit share; ``None`` where each makes its own."""
+    """A directory for environments that later actions use too; ``None`` where each makes its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ import hashlib
 import threading
 import time
 import traceback
-from collections import Counter
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,7 +77,6 @@ class Visit:
         self._script = ""
         self._tools: dict[str, str] = {}
         self._requirements = Requirements((), means.requirement_sdists, self._built_requirement)
-        self._shared: dict[str, str] = {}
 
     def prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
         """Send what the actions need and let the script get the host ready. Raises :class:`ServiceFailed`."""
@@ -104,8 +102,6 @@ class Visit:
             say(line)
 
         self._requirements = Requirements(actions, self._means.requirement_sdists, self._built_requirement)
-        several = [tag for tag, number in Counter(action.python.tag for action in actions).items() if number > 1]
-        self._shared = {tag: self._worker.directory(f"environments/{tag}") for tag in several}
         ended = self._run(["sh", self._script, "prepare"], on_line)
         if ended.returncode:
             last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
@@ -326,7 +322,7 @@ class Visit:
             installer=self._worker.installer,
             index_url=self._means.index_url,
             find_links=find_links,
-            shared=self._shared.get(action.python.tag),
+            shared=self._worker.environments,
         )
         settings = config_settings(action, read_pyproject(sources.sdist) if action.wheel.abi == ABI3 else None)
         wanted = self._means.with_checks and not folder.name.startswith("requirement-")
