@@ -28,6 +28,11 @@ ROOT = Path(__file__).parent.parent
 ONE_MORE_WHEEL = "open(os.path.join(directory, 'spare-1.0-py3-none-any.whl'), 'wb').close()"
 
 
+def left_in(temporary: Path) -> list[str]:
+    """Return what builds have left; environments are kept where bubblewrap is."""
+    return sorted(path.name for path in temporary.glob("spare-tire-*/*") if path.name != "environments")
+
+
 def build(folder: Path, *argv: str, through: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Start the stage in a folder, with a scratch root in it."""
     dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_", "COVERAGE_")
@@ -150,7 +155,7 @@ def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Pa
     assert err.endswith("error: interrupted; run the same command again to go on\n")
     assert list(wheels(tmp_path)) == [wheel_name("spam")]
     assert not processes_below(tmp_path)
-    assert not list((tmp_path / "tmp").glob("spare-tire-*/*"))
+    assert left_in(tmp_path / "tmp") == []
     quick = replace(slow, rules=Rules(env={"NAP": "0"}))
     write_plan(tmp_path / "build/plan.json", first, quick)
     again = build(tmp_path, "--json")
@@ -179,14 +184,14 @@ def test_a_killed_controller_takes_its_builds_along_and_a_rerun_goes_on(tmp_path
     running.communicate(timeout=10)
 
     assert not processes_below(tmp_path, seconds=5)
-    assert [path.name for path in (tmp_path / "tmp").glob("spare-tire-*/*") if not path.name.startswith("visit-")] == []
+    assert [name for name in left_in(tmp_path / "tmp") if not name.startswith("visit-")] == []
     again = build(tmp_path, "--json")
     out, err = again.communicate(timeout=60)
     assert {each["package"]: each["outcome"] for each in json.loads(out)["actions"]} == {
         "slow": "built",
         "spam": "kept",
     }, err
-    assert not list((tmp_path / "tmp").glob("spare-tire-*/*"))
+    assert left_in(tmp_path / "tmp") == []
 
 
 def test_a_full_disk_is_said_and_a_rerun_goes_on(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Site:
     wheel: str | None = None
     """A wheel that is there already: it is checked, and nothing is built."""
     shared: str | None = None
-    """A directory for environments that actions of the visit share; ``None`` where each makes its own."""
+    """A directory for environments that later actions use too; ``None`` where each makes its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,8 @@ class Worker(Protocol):
     """As the matrix names it: ``local``."""
     root: str
     """The scratch root of builds: the same path on every visit."""
+    environments: str
+    """Where builds leave environments for later ones, also of later visits: only the sandbox's builds get to see it."""
     path: str
     """The ``PATH`` of builds."""
     installer: str | None

@@ -155,9 +155,9 @@ class Job:
 
     ``find_links`` are directories whose wheels are installed beside the index's, ``wheels`` are wheels that are taken,
     and no other release, wherever their projects are required; of the projects ``ours`` there are no others, whatever
-    an index has of that name. ``shared`` is where actions of one visit keep
-    environments for each other. ``check`` is null where nobody wants the wheel installed and tried. Where ``wheel`` is
-    one that is there already, that is checked, and nothing is unpacked or built.
+    an index has of that name. ``shared`` is where actions keep environments for each other. ``check`` is null where
+    nobody wants the wheel installed and tried. Where ``wheel`` is one that is there already, that is checked, and
+    nothing is unpacked or built.
     """
 
     key: str = _field("64 hex digits", _matches("[0-9a-f]{64}"))
@@ -940,6 +940,7 @@ class Uv:
             "--quiet",
             "--no-header",
             "--no-annotate",
+            "--generate-hashes",
             "--python",
             self.python,
             *self.flags,
@@ -998,11 +999,18 @@ def installer_variables(job: Job) -> dict[str, str]:
 
 
 def make_environment(
-    shop: Workshop, installer: Uv | Pip, env: str, wanted: Sequence[str], *options: str, asked: Sequence[str] = ()
+    shop: Workshop,
+    installer: Uv | Pip,
+    env: str,
+    wanted: Sequence[str],
+    *options: str,
+    asked: Sequence[str] = (),
+    pinned: str | None = None,
 ) -> None:
     """Make an environment and install ``wanted`` into it, from wheels alone, so that nothing runs while installing.
 
-    ``asked`` is what that is known to require, for what is said where it cannot be had.
+    ``asked`` is what that is known to require, for what is said where it cannot be had. ``pinned`` is a requirements
+    file in the place of ``wanted``: all that is to be there, with its digests.
     """
     remove(env)
     made = shop.install(installer.create(env))
@@ -1010,8 +1018,8 @@ def make_environment(
         raise made.failure("no environment can be made")
     if not wanted:
         return
-    argv = [*installer.install(env), "--only-binary", ":all:", *options, "--", *wanted]
-    ended = shop.install(argv)
+    what = ["--", *wanted] if pinned is None else ["--no-deps", "--require-hashes", "--requirement", pinned]
+    ended = shop.install([*installer.install(env), "--only-binary", ":all:", *options, *what])
     if ended.status:
         raise _not_installed(ended, [*wanted, *asked, *shop.job.constraints], shop.job.ours)
 
@@ -1060,40 +1068,52 @@ OFTEN = (
     "Cython.Build",
 )
 """Modules that many builds import: compiled once for all that share an environment, which cannot write there."""
+WEEK = 7 * 24 * 3600  # seconds that an environment is used: who cleans up temporary directories waits longer
 
 
 def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: str) -> str:
-    """Return an environment with ``wishes``: one that actions of this visit share, or the action's own.
+    """Return an environment with ``wishes`` that later actions use too, on later visits as well, until a week is over.
 
-    Environments are equal where all that is in them is. The first action that wants one makes its own, since mostly it
-    stays the only one; the second makes it for all, compiled. Builds cannot write to that: they are in the sandbox. It
-    takes uv, whose relocatable scripts start wherever the environment is mounted.
+    Environments are equal where all that is in them is: the wheels by their digests, the interpreter, and the week.
+    uv makes them from wheels, so that nothing of a package runs, then one run in the sandbox compiles what is mostly
+    needed, and after that nobody writes to them: builds see them read-only. It takes uv, whose relocatable scripts
+    start wherever the environment is mounted.
     """
     job, scratch = shop.job, shop.scratch
-    listed = os.path.join(scratch.path, "requirements.txt")
+    shelf = cast("str", job.shared)
+    listed, pinned = (os.path.join(scratch.path, f"requirements.{suffix}") for suffix in ("in", "txt"))
     with open(listed, "w", encoding="utf-8") as file:
         file.writelines(f"{wish}\n" for wish in wishes)
-    asked = shop.install([*uv.resolve(), "--only-binary", ":all:", *options, listed])
+    asked = shop.install(
+        [*uv.resolve(), "--only-binary", ":all:", *options, "--output-file", pinned, listed], show=False
+    )
     if asked.status:
         raise _not_installed(asked, [*wishes, *job.constraints], job.ours)
-    pins = sorted(line for line in asked.lines if "==" in line or " @ " in line)
-    wanted = json.dumps([shop.host.base, pins, job.find_links])
-    folder = os.path.join(cast("str", job.shared), hashlib.sha256(wanted.encode()).hexdigest()[:16])
-    env = os.path.join(folder, "env")
-    os.makedirs(cast("str", job.shared), exist_ok=True)
+    with open(pinned, encoding="utf-8") as file:
+        pins = file.read()
+    week = int(time.time() // WEEK)
+    nameless = re.sub(r" @ file://\S*/", " @ ", pins)  # where a wheel of ours lies is the visit's; it has its digest
+    inside = json.dumps([shop.host.base, shop.host.interpreter["version"], nameless])
+    folder = os.path.join(shelf, f"{week}-{hashlib.sha256(inside.encode()).hexdigest()[:16]}")
+    env, made = os.path.join(folder, "env"), os.path.join(folder, "made")
+    os.makedirs(shelf, exist_ok=True)
     with _locked(f"{folder}.lock", "waiting for another action that makes this environment"):
-        if not os.path.exists(folder):
-            os.mkdir(folder)
-            env = scratch.env
-        elif not os.path.exists(os.path.join(folder, "made")):
-            make_environment(shop, uv, env, pins, "--no-deps")
+        if not os.path.exists(made):
+            _forget_environments(shelf, week - 1)
+            make_environment(shop, uv, env, wishes, pinned=pinned)
             variables = base_variables(scratch, job.path, scratch.env)
             argv = [os.path.join(scratch.env, "bin", "python"), "-I", "-c", PRIME, *OFTEN]
             shop.run(argv, scratch.home, variables, scratch.home, scratch.tmp, mount=("--bind", env, scratch.env))
-            open(os.path.join(folder, "made"), "wb").close()
-    if env == scratch.env:
-        make_environment(shop, uv, env, pins, "--no-deps")
+            open(made, "wb").close()
     return env
+
+
+def _forget_environments(shelf: str, oldest: int) -> None:
+    """Remove the environments of weeks before the ``oldest`` that may still be in use."""
+    for name in os.listdir(shelf):
+        week = name.partition("-")[0]
+        if week.isdigit() and int(week) < oldest and not name.endswith(".lock"):
+            remove(os.path.join(shelf, name))
 
 
 NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one requirement is constrained as well

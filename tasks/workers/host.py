@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,7 +68,6 @@ class Host:
         self._index_url = index_url
         self._script = ""
         self._sent: dict[Path, str] = {}
-        self._shared: dict[str, str] = {}
         self._running: set[Running] = set()
         self._stopping = False
         self._lock = threading.Lock()
@@ -91,8 +89,6 @@ class Host:
         files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
         for number, path in enumerate(files):  # two patches may have one name
             self._sent[path] = worker.put(path, f"sources/{number}/{path.name}")
-        several = [tag for tag, number in Counter(action.python.tag for action in actions).items() if number > 1]
-        self._shared = {tag: worker.directory(f"environments/{tag}") for tag in several}
         lines: list[str] = []
 
         def on_line(line: str) -> None:
@@ -135,7 +131,7 @@ class Host:
             wheels=errand.wheels,
             ours=self._own_projects,
             wheel=errand.wheel,
-            shared=self._shared.get(action.python.tag),
+            shared=worker.environments,
         )
         settings = config_settings(action, read_pyproject(sources.sdist) if action.wheel.abi == ABI3 else None)
         document = job(action, site, settings, with_check=errand.with_check)

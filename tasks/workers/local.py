@@ -51,6 +51,7 @@ class LocalWorker:
                 "remove it, or set TMPDIR to a directory of your own"
             ) from error
         self.root = str(root)
+        self.environments = str(root / "environments")
         return self
 
     def __exit__(self, *_: object) -> None:

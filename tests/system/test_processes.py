@@ -81,11 +81,10 @@ def test_the_sandbox_adds_its_trial_and_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("bwrap")
-def test_a_third_build_with_equal_requirements_makes_no_environment(tmp_path: Path) -> None:
+def test_a_second_build_with_equal_requirements_makes_no_environment(tmp_path: Path) -> None:
     shared = str(tmp_path / "shared")
-    made = [programs(tmp_path, sandbox="require", shared=shared)[0] for _ in range(3)]
+    first, second = (programs(tmp_path, sandbox="require", shared=shared)[0] for _ in range(2))
     trial = ["python", "gcc", "bwrap", "bwrap", "sh", "uv"]
     install, build = ["uv", "uv", "python"], ["bwrap", "python"]
-    assert made[0] == [*trial, "uv", *install, *build]  # resolved, and made for itself
-    assert made[1] == [*trial, "uv", *install, *build, *build]  # made for all, and compiled
-    assert made[2] == [*trial, "uv", *build]
+    assert first == [*trial, "uv", *install, *build, *build]  # resolved, made for all, compiled
+    assert second == [*trial, "uv", *build]

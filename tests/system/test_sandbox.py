@@ -110,7 +110,6 @@ def test_a_build_cannot_write_to_an_environment_that_others_share(tmp_path: Path
             seen.append(error.strerror)
     """
     shared = str(tmp_path / "shared")
-    sandboxed(tmp_path, wheelhouse, "pass", shared=shared, check=None)  # the second makes it for all
     outcome = sandboxed(tmp_path, wheelhouse, code + TELL.replace("\n", "\n    "), shared=shared, check=None)
     assert set(told(outcome)) == {"Read-only file system"}
     (made,) = (tmp_path / "shared").glob("*/env/bin/python")
@@ -211,3 +210,54 @@ def test_the_sandbox_changes_no_byte_of_the_wheel(tmp_path: Path, real_sdists: d
         assert outcome.status == 0, outcome.log
         wheels.append((outcome.output / outcome.result["wheel"]["filename"]).read_bytes())
     assert wheels[0] == wheels[1]
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted(path for path in (folder / "shared").iterdir() if not path.name.endswith(".lock"))
+
+
+def build_with_helped(folder: Path, wheels: Path, **changes: object) -> Outcome:
+    """Build what requires ``helped``, in an environment that is kept; it tells what it found there."""
+    sdist = sdist_of(folder, backend("import helped; seen = helped.WHICH" + TELL), requires='"helped"')
+    job = job_for(sdist, folder, sandbox="require", wheelhouse=str(wheels), shared=str(folder / "shared"), check=None)
+    return perform({**job, **changes}, folder)
+
+
+def helped_in(wheels: Path, which: str) -> None:
+    """Write a wheel whose name and version are always the same."""
+    wheels.mkdir(exist_ok=True)
+    write_wheel(wheels, "helped", module=f"WHICH = {which!r}\n")
+
+
+def test_a_release_with_other_bytes_is_another_environment(tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    for which in ("one", "other"):
+        helped_in(wheels, which)
+        assert [told(build_with_helped(tmp_path, wheels)) for _ in range(2)] == [which, which]
+    assert len(kept(tmp_path)) == 2
+
+
+def test_an_environment_is_used_for_a_week_and_removed_when_no_build_can_be_in_it(tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    helped_in(wheels, "one")
+    build_with_helped(tmp_path, wheels)
+    (made,) = kept(tmp_path)
+    week, _, digest = made.name.partition("-")
+    last, before = (tmp_path / "shared" / f"{int(week) - weeks}-{digest}" for weeks in (1, 2))
+    made.rename(last)
+    build_with_helped(tmp_path, wheels)
+    assert kept(tmp_path) == [last, made]
+    last.rename(before)
+    made.rename(last)
+    build_with_helped(tmp_path, wheels)
+    assert kept(tmp_path) == [last, made]
+
+
+def test_an_environment_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    helped_in(wheels, "one")
+    build_with_helped(tmp_path, wheels)
+    (made,) = kept(tmp_path)
+    (made / "made").unlink()
+    next(made.glob("env/lib/*/site-packages/helped.py")).unlink()
+    assert told(build_with_helped(tmp_path, wheels)) == "one"

@@ -131,13 +131,17 @@ def perform(job: Mapping[str, Any], folder: Path, variables: Mapping[str, str] |
     return finish(start(job, folder, variables), job)
 
 
-def write_wheel(folder: Path, name: str, version: str = "1.0", metadata: str = "") -> Path:
-    """Write the wheel of a project that is one empty module."""
+def write_wheel(folder: Path, name: str, version: str = "1.0", metadata: str = "", module: str = "") -> Path:
+    """Write the wheel of a project that is one module."""
     info = f"{name}-{version}.dist-info"
     path = folder / f"{name}-{version}-py3-none-any.whl"
+    contents = {
+        f"{name}.py": module,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n",
+    }
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{name}.py", "")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
+        for where, text in contents.items():
+            archive.writestr(zipfile.ZipInfo(where), text)  # without the time: equal contents are equal wheels
     return path
