@@ -1235,8 +1235,10 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
     mount = () if env == scratch.env else ("--ro-bind", env, scratch.env)
     ended = shop.run(argv, source, variables, *writable, mount=mount)
     if ended.status:
-        failure = ended.failure("the build failed")
-        raise failure if ended.met_full_disk else Failed(f"{failure}{shop.host.shortcomings()}{advice(ended, source)}")
+        if ended.met_full_disk:
+            raise ended.failure("the build failed")
+        said = f"the build failed: {verdict(ended)}{shop.host.shortcomings()}"
+        raise Failed(f"{said}{advice(ended, source) or network_advice(ended, shop.sandbox)}")
     try:
         with open(os.open(answer, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             found = json.load(file)
@@ -1245,6 +1247,27 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
     if not _is_list(found):
         raise Failed("the build wrote over the answer of its front end")
     return cast("list[str]", found)
+
+
+ELSEWHERE = r"https?://|full log can be found|CMake \w+ failed$|build stopped|failed with exit (code|status) \d"
+"""Last lines that say that a build failed, and leave why to the lines before or to somebody's manual."""
+VERDICTS = (
+    r"CMake Error\b[^\n]*:\n+[ \t]+(\S[^\n]*)",
+    r"[^\s:]*meson\.build:[\d:]+ ERROR: ([^\n]*)",
+    r"([^\s:]+:\d+(?::\d+)?: (?:fatal )?error: [^\n]*)",  # a compiler's
+    r"((?:[\w.]+(?:Error|Exception)|[Ee]rror|ERROR): *\n*[^\n]*)",  # a program's; its message may begin a line below
+)
+"""How those say why that end with such a line."""
+
+
+def verdict(ended: Ended) -> str:
+    """Return why a build failed, in its own words: its last line, or the line before to which that refers."""
+    last, text = ended.last_line, "\n".join(ended.lines)
+    if not re.search(ELSEWHERE, last):
+        return last
+    text = text[: text.rindex(last)]
+    found = [match for pattern in VERDICTS for match in re.finditer(f"^{pattern}", text, re.MULTILINE)]
+    return " ".join(max(found, key=lambda match: match.start())[1].split()) if found else last
 
 
 PROJECTS = {
@@ -1277,6 +1300,16 @@ def advice(ended: Ended, source: str) -> str:
         wanted = "build: {system_packages: [...]}"
         return f"; the header {headers[-1]} is not there: add the system's package that has it to the matrix: {wanted}"
     return ""
+
+
+def network_advice(ended: Ended, sandbox: Sandbox) -> str:
+    """Say that the sandbox has no network, where that is what the build's last words are about."""
+    if sandbox.program is None or sandbox.network:
+        return ""
+    unknown = r"(?:could not|couldn't|failed to|can't) resolve|name resolution|name or service not known"
+    if not re.search(rf"{unknown}|failed to lookup address|network is unreachable", "\n".join(ended.lines), re.IGNORECASE):
+        return ""
+    return "; it tried to download something: add to the matrix: build: {network: true}, or what makes it unnecessary"
 
 
 def _has_file(folder: str, name: str) -> bool:
