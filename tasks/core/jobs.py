@@ -104,7 +104,7 @@ def job(
         "path": site.path,
         "find_links": list(site.find_links),
         "shared": site.shared,
-        "check": {"import": list(action.check.imports) or None, "run": action.check.run} if with_check else None,
+        "check": {**action.check.to_dict(), "import": list(action.check.imports) or None} if with_check else None,
     }
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 

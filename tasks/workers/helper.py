@@ -114,7 +114,9 @@ def _is_settings(value: object) -> bool:
 
 
 def _is_check(value: object) -> bool:
-    if not isinstance(value, dict) or not set(value) <= {"import", "run"}:
+    if not isinstance(value, dict) or not set(value) <= {"import", "requires", "run"}:
+        return False
+    if not _is_requirements(value.get("requires", [])):
         return False
     names, command = value.get("import"), value.get("run")
     return (names is None or _is_list(names)) and (command is None or _is_text(command))
@@ -170,7 +172,7 @@ class Job:
     index_url: str | None = _field("a URL, or null", _nullable(_is_text), default=None)
     sandbox: str = _field("auto, never or require", _matches("auto|never|require"), default="auto")
     check: Mapping[str, Any] | None = _field(
-        "an object with import and run, or null", _nullable(_is_check), default_factory=dict
+        "an object with import, requires and run, or null", _nullable(_is_check), default_factory=dict
     )
 
 
@@ -1237,7 +1239,7 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
     if ended.status:
         if ended.met_full_disk:
             raise ended.failure("the build failed")
-        said = f"the build failed: {verdict(ended)}{shop.host.shortcomings()}"
+        said = f"the build failed: {before_manual(ended) or ended.last_line}{shop.host.shortcomings()}"
         raise Failed(f"{said}{advice(ended, source) or network_advice(ended, shop.sandbox)}")
     try:
         with open(os.open(answer, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
@@ -1249,25 +1251,16 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
     return cast("list[str]", found)
 
 
-ELSEWHERE = r"https?://|full log can be found|CMake \w+ failed$|build stopped|failed with exit (code|status) \d"
-"""Last lines that say that a build failed, and leave why to the lines before or to somebody's manual."""
-VERDICTS = (
-    r"CMake Error\b[^\n]*:\n+[ \t]+(\S[^\n]*)",
-    r"[^\s:]*meson\.build:[\d:]+ ERROR: ([^\n]*)",
-    r"([^\s:]+:\d+(?::\d+)?: (?:fatal )?error: [^\n]*)",  # a compiler's
-    r"((?:[\w.]+(?:Error|Exception)|[Ee]rror|ERROR): *\n*[^\n]*)",  # a program's; its message may begin a line below
-)
-"""How those say why that end with such a line."""
+ERROR = r"^(?:[\w.]+(?:Error|Exception)|[Ee]rror|ERROR): *\n*[^\n]*"  # a message may begin a line below
 
 
-def verdict(ended: Ended) -> str:
-    """Return why a build failed, in its own words: its last line, or the line before to which that refers."""
+def before_manual(ended: Ended) -> str:
+    """Return the error that refers to the manual whose address is the last line; empty where it is not that."""
     last, text = ended.last_line, "\n".join(ended.lines)
-    if not re.search(ELSEWHERE, last):
-        return last
-    text = text[: text.rindex(last)]
-    found = [match for pattern in VERDICTS for match in re.finditer(f"^{pattern}", text, re.MULTILINE)]
-    return " ".join(max(found, key=lambda match: match.start())[1].split()) if found else last
+    if not re.search("https?://", last):
+        return ""
+    found = re.findall(ERROR, text[: text.rindex(last)], re.MULTILINE)
+    return " ".join(found[-1].split()) if found else ""
 
 
 PROJECTS = {
@@ -1450,7 +1443,8 @@ def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> 
     for wish in required:
         if not PLAIN.fullmatch(wish):
             raise Failed(f"its requirement {wish} is refused: expected a project name with versions, no URL")
-    make_environment(shop, installer, shop.scratch.check, [wheel])
+    beside = cast("Mapping[str, Any]", shop.job.check).get("requires", [])
+    make_environment(shop, installer, shop.scratch.check, [wheel, *beside])
 
 
 # --- the action -------------------------------------------------------------------------------------------------------

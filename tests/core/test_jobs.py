@@ -29,7 +29,7 @@ ACTION = Action(
     ),
     sdist=Sdist(filename="pyyaml-6.0.3.tar.gz", url="https://x.test/pyyaml-6.0.3.tar.gz", sha256="a" * 64),
     rules=Rules(constraints=("Cython<3",), env={"CFLAGS": "-I/usr/local/include"}, network=True, timeout=60),
-    check=Check(imports=("yaml",)),
+    check=Check(imports=("yaml",), requires=("eggs<2",)),
 )
 SITE = Site(
     sdist="/s/pyyaml-6.0.3.tar.gz",
@@ -81,7 +81,7 @@ def test_a_job_says_all_that_the_helper_needs() -> None:
         "path": "/usr/bin",
         "find_links": [],
         "shared": None,
-        "check": {"import": ["yaml"], "run": None},
+        "check": {"import": ["yaml"], "requires": ["eggs<2"], "run": None},
     }
 
 
