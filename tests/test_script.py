@@ -188,8 +188,10 @@ def test_a_user_who_is_not_root_is_told_so_instead_of_the_package_manager_s_ridd
 
     assert code == 2
     assert lines[2:] == [
-        "spare-tire: installing system packages takes root, and this is user 1000; "
-        "build as root, or have them installed: x y"
+        (
+            "spare-tire: installing system packages takes root, and this is user 1000; "
+            "build as root, or have them installed: x y"
+        )
     ]
 
 

@@ -1295,12 +1295,17 @@ def advice(ended: Ended, source: str) -> str:
     return ""
 
 
+NO_NETWORK = (
+    r"(?:could not|couldn't|failed to|can't) resolve|name resolution|name or service not known"
+    r"|failed to lookup address|network is unreachable"
+)
+
+
 def network_advice(ended: Ended, sandbox: Sandbox) -> str:
     """Say that the sandbox has no network, where that is what the build's last words are about."""
     if sandbox.program is None or sandbox.network:
         return ""
-    unknown = r"(?:could not|couldn't|failed to|can't) resolve|name resolution|name or service not known"
-    if not re.search(rf"{unknown}|failed to lookup address|network is unreachable", "\n".join(ended.lines), re.IGNORECASE):
+    if not re.search(NO_NETWORK, "\n".join(ended.lines), re.IGNORECASE):
         return ""
     return "; it tried to download something: add to the matrix: build: {network: true}, or what makes it unnecessary"
 
