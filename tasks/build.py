@@ -70,6 +70,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="do not install and try the wheels where they are built; their records say so",
     )
+    parser.add_argument(
+        "--install-system-packages",
+        action="store_true",
+        help="have this machine's package manager install what the matrix names as system_packages; mostly takes root",
+    )
     return console.run(parser, argv, _stage)
 
 
@@ -78,7 +83,9 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     wish = Wish.parse(chosen.instance) if chosen.instance else None
     job_data = JobData.parse(os.environ["JOB_DATA"]) if os.environ.get("JOB_DATA") else None
     visits = select(plan, str(chosen.plan), wish, job_data)
-    workers = {place: open_worker(plan.instances[place[0]]) for place in visits}
+    workers = {
+        place: open_worker(plan.instances[place[0]], may_install=chosen.install_system_packages) for place in visits
+    }
     dist = DistDir(chosen.dist)
     try:
         outcomes = _kept(dist, visits)
