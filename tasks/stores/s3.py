@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import random
 import time
 from contextlib import closing, contextmanager
@@ -15,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from tasks.core.errors import ServiceFailed
 from tasks.core.storage import Absent, Changed, Condition, Head, IfMatch, Kind, Stored, Written
-from tasks.stores.ranged import PIECE, RangedFile, Tail
+from tasks.ranges import TAIL, open_ranges
 from tasks.stores.s3_client import (
     BOTO_ERRORS,
     CUT_SHORT,
@@ -117,20 +116,20 @@ class S3Store:
 
     @contextmanager
     def open(self, path: str) -> Iterator[BinaryIO | None]:
-        """Give an object as a file that is read in pieces of at least 64 KiB; the last one comes with the opening."""
+        """Open an object as a file that is read in ranges; its last 64 KiB come with the opening, as one request."""
         key = self._key(path)
         with self._failures("read", path):
             found = self._patiently(lambda: self._tail(key))
         if found is None:
             yield None
             return
-        tail, token = found
+        tail, size, token = found
 
-        def read(start: int, end: int) -> bytes:
+        def fetch(start: int, stop: int) -> bytes:
             with self._failures("read", path):
-                return self._patiently(lambda: self._range(key, f"bytes={start}-{end - 1}", token)[0])
+                return self._patiently(lambda: self._range(key, f"bytes={start}-{stop - 1}", token)[0])
 
-        with io.BufferedReader(RangedFile(tail, read), PIECE) as file:
+        with open_ranges(size, fetch, tail) as file:
             yield file
 
     def token_of(self, data: bytes) -> str | None:
@@ -160,18 +159,17 @@ class S3Store:
         self._bucket_seen = True
         return Head(token=answer["ETag"], size=answer["ContentLength"], sha256=_sha256_of(answer))
 
-    def _tail(self, key: str) -> tuple[Tail, str] | None:
-        """Return the last piece of an object, and its ETag."""
+    def _tail(self, key: str) -> tuple[bytes, int, str] | None:
+        """Return the last bytes of an object, its size and its ETag."""
         try:
-            data, size, token = self._range(key, f"bytes=-{PIECE}")
+            return self._range(key, f"bytes=-{TAIL}")
         except ClientError as error:
             if self._is_absent(error):
                 return None
-            if answer_of(error).code != "InvalidRange":  # it is empty
+            if answer_of(error).code != "InvalidRange":
                 raise
-            head = self._head(key)
-            return None if head is None else (Tail(data=b"", size=0), head.token)
-        return Tail(data=data, size=size), token
+        head = self._head(key)  # it is empty
+        return None if head is None else (b"", 0, head.token)
 
     def _range(self, key: str, wanted: str, token: str | None = None) -> tuple[bytes, int, str]:
         """Return some bytes of an object, its size and its ETag; an object that is another by now is an error."""
@@ -179,11 +177,10 @@ class S3Store:
         answer = self._client.get_object(Bucket=self.bucket, Key=key, Range=wanted, **same)
         with closing(answer["Body"]) as body:
             data = body.read()
-        if not answer.get("ContentRange"):  # the server knows no ranges, and has sent everything
-            if token is not None:
-                raise ServiceFailed(f"cannot read {self._place(key)}: the server ignores the range {wanted}")
-            return data, len(data), answer["ETag"]
-        return data, int(answer["ContentRange"].rpartition("/")[2]), answer["ETag"]
+        size = answer.get("ContentRange", "").rpartition("/")[2]
+        if not size and token:
+            raise ServiceFailed(f"cannot read s3://{self.bucket}/{key}: the server sends the whole, not {wanted}")
+        return data[-TAIL:] if not size else data, int(size or len(data)), answer["ETag"]
 
     def _put(
         self, key: str, body: bytes | IO[bytes], digest: bytes, kind: Kind, condition: Condition

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from tasks.core.addresses import without_credentials
-from tasks.core.errors import ServiceFailed
+from tasks.core.errors import ServiceFailed, Unreadable
 
 _NOT_EMPTY = "this is not taken for an empty index"
 _CREDENTIALS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, and that they are this endpoint's"
@@ -79,10 +79,9 @@ _ADVICE = {
     "ExpiredToken": "the session's credentials have expired or are not valid: get new ones and run it again",
     "InternalError": "the server failed: run the same command again",
     "InvalidAccessKeyId": f"the server does not know the access key: {_CREDENTIALS}",
-    "InvalidObjectState": "the object is archived: restore it to a storage class that can be read",
     "NoSuchBucket": "there is no such bucket: make it, or name another by --index",
     "NotImplemented": "the server cannot do that: docs/publishing-to-s3.md says what it must be able to do",
-    "PermanentRedirect": "the bucket is in another region or at another endpoint: set AWS_REGION, or AWS_ENDPOINT_URL_S3",
+    "PermanentRedirect": "the bucket is in another region or elsewhere: set AWS_REGION, or AWS_ENDPOINT_URL_S3",
     "RequestTimeTooSkewed": "the server's clock and this machine's differ too much: set this machine's clock",
     "SignatureDoesNotMatch": f"the signature does not fit the access key: {_CREDENTIALS}",
     "SlowDown": "the server asks for fewer requests: run the same command again later, with fewer publishers beside it",
@@ -110,9 +109,12 @@ def explained(answer: Answer, verb: str, place: str, *, conditional: bool = Fals
     again = f" ({answer.attempts} attempts)" if answer.attempts > 1 else ""
     found = f"cannot {verb} {place}: {answer.line}{again}"
     if code == "AccessDenied":
-        return ServiceFailed(f"{found}: access is denied; {_NOT_EMPTY}: grant {NEEDED[verb]}")
+        kind = Unreadable if verb == "read" else ServiceFailed
+        return kind(f"{found}: access is denied; {_NOT_EMPTY}: grant {NEEDED[verb]}")
     if code == "NotImplemented" and conditional:
         return Unconditional(f"{found}: the server knows no conditional writes: see docs/publishing-to-s3.md")
+    if code == "InvalidObjectState":
+        return Unreadable(f"{found}: the object is archived: restore it to a storage class that can be read")
     if code in _ADVICE:
         return ServiceFailed(f"{found}: {_ADVICE[code]}")
     words = f": {answer.message}" if answer.message else ""
