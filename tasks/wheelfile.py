@@ -19,6 +19,7 @@ from tasks.core.wheels import Member, WheelContents, WheelName
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
 _CHUNK = 1024 * 1024  # bytes
 
@@ -42,15 +43,21 @@ def read_wheel(path: Path) -> WheelContents:
 
     Raises :class:`UnreadableWheel` for a file whose name or bytes are no wheel's; :class:`OSError` as it comes.
     """
+    with path.open("rb") as file:
+        return read_open_wheel(file, path.name)
+
+
+def read_open_wheel(file: BinaryIO, filename: str) -> WheelContents:
+    """Read a wheel from a seekable file, wherever that lies: see :func:`read_wheel`."""
     try:
-        WheelName.parse(path.name)
-        with zipfile.ZipFile(path) as archive:
+        WheelName.parse(filename)
+        with zipfile.ZipFile(file) as archive:
             dist_info = _dist_info(archive)
             members = tuple(_member(archive, info) for info in archive.infolist() if not info.is_dir())
             return WheelContents(
-                filename=path.name,
-                sha256=sha256_of(path),
-                size=path.stat().st_size,
+                filename=filename,
+                sha256=_digest(file),
+                size=file.tell(),
                 members=members,
                 dist_info=dist_info,
                 metadata=_read(archive, f"{dist_info}/METADATA"),
@@ -59,6 +66,15 @@ def read_wheel(path: Path) -> WheelContents:
             )
     except _UNREADABLE as error:
         raise UnreadableWheel(str(error)) from error
+
+
+def _digest(file: BinaryIO) -> str:
+    """Return the sha256 of all of a file; it is left at its end."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _dist_info(archive: zipfile.ZipFile) -> str:

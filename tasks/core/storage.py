@@ -75,6 +75,8 @@ class Head:
 
     token: str
     size: int
+    sha256: str | None = None
+    """What the store knows to be the sha256 of the whole object, 64 hex digits; None: nobody knows without reading."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import BinaryIO
 
 __all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Store", "Stored", "Written", "open_store"]
 
@@ -20,8 +21,9 @@ __all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Stor
 class Store(Protocol):
     """A place for objects, each under a path like ``simple/x/index.json``.
 
-    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None. A path
-    that would leave the store is :class:`ValueError`. Reads see whole objects only, at every instant.
+    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None; an
+    :class:`Unreadable` one where only that object cannot be read. A path that would leave the store is
+    :class:`ValueError`. Reads see whole objects only, at every instant.
     """
 
     location: str
@@ -31,7 +33,7 @@ class Store(Protocol):
         ...
 
     def head(self, path: str) -> Head | None:
-        """Return an object's token and size, without its bytes where the store can."""
+        """Return an object's token, its size and, where the store has it, its sha256; bytes are read only here."""
         ...
 
     def put(
@@ -47,8 +49,11 @@ class Store(Protocol):
         """Yield every object's path that starts with ``prefix``, sorted."""
         ...
 
-    def local(self, path: str) -> AbstractContextManager[Path | None]:
-        """Give an object as a local file that is only read; a store without files downloads it for the time."""
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
+        """Open an object as a seekable file; None where nothing is there.
+
+        A directory gives the file itself. Any other store fetches what is read, when it is read: see ``tasks.ranges``.
+        """
         ...
 
     def token_of(self, data: bytes) -> str | None:
@@ -56,7 +61,13 @@ class Store(Protocol):
         ...
 
 
-STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore}
+def _s3(location: str) -> Store:
+    from tasks.stores.s3 import S3Store  # noqa: PLC0415 - boto3 is heavy, and an index in a directory needs none
+
+    return S3Store(location)
+
+
+STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore, "s3": _s3}
 
 
 def open_store(location: str) -> Store:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tasks.core.candidates import Candidate
 from tasks.core.storage import Get, Inspect, Together
 from tasks.core.wheels import problems
-from tasks.wheelfile import UnreadableWheel, read_wheel
+from tasks.wheelfile import UnreadableWheel, read_open_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -182,11 +182,11 @@ def perform(operation: Request, store: Store) -> object:
 
 def inspect(path: str, store: Store) -> Candidate | str:
     """Read a stored wheel; return what it is, or why it is no wheel."""
-    with store.local(path) as local:
-        if local is None:
+    with store.open(path) as file:
+        if file is None:
             return "it is gone"
         try:
-            contents = read_wheel(local)
+            contents = read_open_wheel(file, path.rpartition("/")[2])
         except UnreadableWheel as error:
             return str(error)
         except OSError as error:

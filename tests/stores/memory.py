@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import io
 from collections import Counter
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import ServiceFailed
 from tasks.core.storage import Absent, Changed, Condition, Head, IfMatch, Kind, Stored, Written
+from tasks.ranges import open_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
+    from typing import BinaryIO
 
     from tasks.stores import Store
 
 
 class MemoryStore:
-    """Objects by path. With ``known_tokens`` false only the store itself knows an object's token, as some buckets do."""
+    """Objects by path. With ``known_tokens`` false it is as some buckets are: only they know an object's token, and of
+    no object the sha256."""
 
     def __init__(self, objects: dict[str, bytes] | None = None, *, known_tokens: bool = True) -> None:
         self.location = "memory"
@@ -33,7 +36,10 @@ class MemoryStore:
 
     def head(self, path: str) -> Head | None:
         data = self.objects.get(_checked(path))
-        return None if data is None else Head(token=self._token(data), size=len(data))
+        if data is None:
+            return None
+        sha256 = hashlib.sha256(data).hexdigest() if self.known_tokens else None
+        return Head(token=self._token(data), size=len(data), sha256=sha256)
 
     def put(
         self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
@@ -53,14 +59,11 @@ class MemoryStore:
     def list(self, prefix: str) -> Iterator[str]:
         yield from sorted(path for path in self.objects if path.startswith(prefix))
 
-    @contextmanager
-    def local(self, path: str) -> Iterator[Path | None]:
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
         data = self.objects.get(_checked(path))
-        with tempfile.TemporaryDirectory() as directory:
-            file = Path(directory, path.rpartition("/")[2])
-            if data is not None:
-                file.write_bytes(data)
-            yield file if data is not None else None
+        if data is None:
+            return nullcontext()
+        return open_ranges(len(data), lambda start, stop: data[start:stop])
 
     def token_of(self, data: bytes) -> str | None:
         return self._token(data) if self.known_tokens else None
@@ -70,12 +73,16 @@ class MemoryStore:
 
 
 class CountingStore:
-    """Passes everything on, and counts the requests that a remote store would see, by verb."""
+    """Passes everything on, and counts the requests that a remote store would see, by verb.
+
+    What is opened costs a ``get`` for each range of it that is fetched; ``fetched`` says which, as path, start, stop.
+    """
 
     def __init__(self, below: Store) -> None:
         self.below = below
         self.location = below.location
         self.requests: Counter[str] = Counter()
+        self.fetched: list[tuple[str, int, int]] = []
 
     def get(self, path: str) -> Stored | None:
         self.requests["get"] += 1
@@ -95,9 +102,22 @@ class CountingStore:
         self.requests["list"] += 1
         return self.below.list(prefix)
 
-    def local(self, path: str) -> AbstractContextManager[Path | None]:
-        self.requests["get"] += 1
-        return self.below.local(path)
+    @contextmanager
+    def open(self, path: str) -> Iterator[BinaryIO | None]:
+        with self.below.open(path) as file:
+            if file is None:
+                self.requests["get"] += 1
+                yield None
+                return
+
+            def fetch(start: int, stop: int) -> bytes:
+                self.requests["get"] += 1
+                self.fetched.append((path, start, stop))
+                file.seek(start)
+                return file.read(stop - start)
+
+            with open_ranges(file.seek(0, io.SEEK_END), fetch) as ranges:
+                yield ranges
 
     def token_of(self, data: bytes) -> str | None:
         return self.below.token_of(data)

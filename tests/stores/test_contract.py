@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,8 @@ def test_what_is_not_there_is_none(store: Store) -> None:
     assert store.get("simple/demo/index.json") is None
     assert store.head("simple/demo/index.json") is None
     assert list(store.list("simple/")) == []
-    with store.local("packages/demo.whl") as local:
-        assert local is None
+    with store.open("packages/demo.whl") as file:
+        assert file is None
 
 
 def test_what_was_put_is_there_with_the_token_that_the_put_gave(store: Store) -> None:
@@ -57,7 +58,32 @@ def test_what_was_put_is_there_with_the_token_that_the_put_gave(store: Store) ->
     stored = store.get("simple/demo/index.json")
     assert stored is not None
     assert (stored.data, stored.token) == (b"{}", token)
-    assert store.head("simple/demo/index.json") == Head(token=token, size=2)
+    assert store.head("simple/demo/index.json") in (
+        Head(token=token, size=2, sha256=hashlib.sha256(b"{}").hexdigest()),
+        Head(token=token, size=2),
+    )
+
+
+def test_what_was_put_is_opened_as_a_file_that_can_be_sought_in(store: Store) -> None:
+    data = bytes(range(256)) * 1000
+    put(store, "packages/x.whl", data)
+
+    with store.open("packages/x.whl") as file:
+        assert file is not None
+        assert file.seekable()
+        assert (file.read(3), file.seek(-2, io.SEEK_END), file.read()) == (data[:3], len(data) - 2, data[-2:])
+        assert (file.seek(100_000), file.read(70_000), file.tell()) == (100_000, data[100_000:170_000], 170_000)
+        assert (file.seek(0), file.read()) == (0, data)
+        assert (file.seek(10, io.SEEK_END), file.read(1)) == (len(data) + 10, b"")
+
+
+def test_a_folder_is_no_object_that_can_be_opened(store: Store) -> None:
+    put(store, "simple/demo/index.json", b"{}")
+
+    with store.open("simple/demo") as file:
+        assert file is None
+    with store.open("simple/demo/index.json/x") as file:
+        assert file is None
 
 
 def test_a_token_that_can_be_computed_is_the_one_that_the_store_gives(store: Store) -> None:
@@ -116,6 +142,8 @@ def test_listing_is_sorted_and_by_prefix(store: Store) -> None:
 def test_a_path_that_would_leave_the_store_is_an_error(store: Store, path: str) -> None:
     with pytest.raises(ValueError, match="is no path in an index"):
         store.get(path)
+    with pytest.raises(ValueError, match="is no path in an index"), store.open(path):
+        pass
     with pytest.raises(ValueError, match="is no path in an index"):
         store.put(path, b"", kind=Kind.STATE)
 
