@@ -34,29 +34,6 @@ if TYPE_CHECKING:
 KEY_ID, SECRET = "the-key-id", "the-secret-key"
 _NUMBERS = itertools.count(1)
 
-    def emptied_store(self) -> S3Store:
-        """Return the same store each time, emptied: a client takes as long to make as a dozen requests."""
-        store = _store(self)
-        listed = self.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
-        for found in listed.get("Contents", []):
-            self.client.delete_object(Bucket=store.bucket, Key=found["Key"])
-        return store
-
-
-@functools.cache
-def _store(server: Server) -> S3Store:
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        return server.store(monkeypatch)
-
-
-@functools.cache
-def _client(url: str) -> S3Client:
-    settings: Any = {"retries": {"total_max_attempts": 1}}
-    return boto3.session.Session(KEY_ID, SECRET).client(
-        "s3", endpoint_url=url, region_name="us-east-1", config=Config(**settings)
-    )
-
-
 MOTO = """
 import sys
 from moto.server import ThreadedMotoServer
@@ -105,6 +82,28 @@ class Server:
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
         return S3Store(location or f"s3://{self.new_bucket()}/team/index", patience=patience)
+
+    def emptied_store(self) -> S3Store:
+        """Return the same store each time, emptied: a client takes as long to make as a dozen requests."""
+        store = _store(self)
+        listed = self.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
+        for found in listed.get("Contents", []):
+            self.client.delete_object(Bucket=store.bucket, Key=found["Key"])
+        return store
+
+
+@functools.cache
+def _store(server: Server) -> S3Store:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return server.store(monkeypatch)
+
+
+@functools.cache
+def _client(url: str) -> S3Client:
+    settings: Any = {"retries": {"total_max_attempts": 1}}
+    return boto3.session.Session(KEY_ID, SECRET).client(
+        "s3", endpoint_url=url, region_name="us-east-1", config=Config(**settings)
+    )
 
 
 @contextmanager
