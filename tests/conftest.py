@@ -26,6 +26,15 @@ def moto() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """An S3 server that ignores conditions."""
+    from tests.stores import s3_servers  # noqa: PLC0415 - boto3 is not in every stage's lock
+
+    with s3_servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def localstack(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A second S3 server, which compares checksums and signatures; skips the test where there is no Python 3.13."""
     from tests.stores import s3_servers  # noqa: PLC0415 - boto3 is not in every stage's lock

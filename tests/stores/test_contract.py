@@ -14,6 +14,7 @@ from tasks.core.errors import ServiceFailed
 from tasks.core.storage import IF_ABSENT, Changed, Head, IfMatch, Kind, Written
 from tasks.stores import open_store
 from tasks.stores.overlay import Overlay
+from tasks.stores.probe import guarded
 from tests.stores.memory import CountingStore, MemoryStore
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ STORES = [
     "S3 by moto",
     "S3 by localstack",
     "overlay on S3",
+    "guarded S3",
+    "one publisher's S3",
 ]
 
 
@@ -41,6 +44,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         made: Store = request.getfixturevalue(server).emptied_store()
         return made
 
+    warnings: list[str] = []
     stores: dict[str, Callable[[], Store]] = {
         "directory": lambda: open_store(str(tmp_path / "index")),
         "memory": MemoryStore,
@@ -50,6 +54,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         "S3 by moto": lambda: s3("moto"),
         "S3 by localstack": lambda: s3("localstack"),
         "overlay on S3": lambda: Overlay(s3("moto")),
+        "guarded S3": lambda: guarded(s3("moto"), one_publisher=False, warn=pytest.fail),
+        "one publisher's S3": lambda: guarded(s3("rclone"), one_publisher=True, warn=warnings.append),
     }
     return stores[request.param]()
 
