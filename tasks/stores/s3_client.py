@@ -100,7 +100,7 @@ def bucket_and_prefix(location: str) -> tuple[str, str]:
         raise BadInput(f"the index is {location!r}, {expected}")
     bucket, prefix = found[1], (found[2] or "").removesuffix("/")
     odd = next((part for part in prefix.split("/") if part in {"", ".", ".."} or re.search(r"[?#\\\0]", part)), None)
-    if prefix and odd is not None:
+    if found[2] and odd is not None:
         raise BadInput(f"the index is {location!r}, and {odd!r} is no part of a prefix, {expected}")
     return bucket, f"{prefix}/" if prefix else ""
 

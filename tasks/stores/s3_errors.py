@@ -47,6 +47,7 @@ class Answer:
 _OF_STATUS = {
     "301": "PermanentRedirect",
     "403": "AccessDenied",
+    "404": "NoSuchBucket",  # of HEAD on a bucket: that an object is not there is no error
     "500": "InternalError",
     "501": "NotImplemented",
     "503": "SlowDown",
@@ -113,6 +114,8 @@ def explained(answer: Answer, verb: str, place: str, *, conditional: bool = Fals
         return kind(f"{found}: access is denied; {_NOT_EMPTY}: grant {NEEDED[verb]}")
     if code == "NotImplemented" and conditional:
         return Unconditional(f"{found}: the server knows no conditional writes: see docs/publishing-to-s3.md")
+    if code == "PreconditionFailed" and verb == "read":
+        return ServiceFailed(f"cannot read {place}: it was replaced while it was read: run the same command again")
     if code == "InvalidObjectState":
         return Unreadable(f"{found}: the object is archived: restore it to a storage class that can be read")
     if code in _ADVICE:
