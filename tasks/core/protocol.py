@@ -31,7 +31,7 @@ from tasks.core.storage import IF_ABSENT, Condition, IfMatch, Inspect, Kind
 from tasks.core.swaps import data_of, get, put, together
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 
     from packaging.utils import NormalizedName
 
