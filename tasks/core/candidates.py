@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from tasks.core.project_list import ListedProject
     from tasks.core.wheels import WheelContents
 
 
@@ -104,3 +105,5 @@ class Result:
     filename: str
     outcome: Outcome
     note: str = ""
+    listed: ListedProject | None = None
+    """Where the wheel is on the index by now: its project as the list is to have it, once that page is complete."""

@@ -28,6 +28,7 @@ API_VERSION = "1.4"
 """PEP 792's, the newest whose keys these pages may have."""
 LIST_PATH = "simple/index.json"
 LIST_HTML_PATH = "simple/index.html"
+LIST_JSON_PATH = "json/index.html"
 HOME_PATH = "index.html"
 
 _VERSION_1 = re.compile(r"1\.\d+")
@@ -41,6 +42,11 @@ def page_path(project: NormalizedName) -> str:
 def page_html_path(project: NormalizedName) -> str:
     """Where a project's PEP 503 page lies in the index."""
     return f"simple/{project}/index.html"
+
+
+def page_json_path(project: NormalizedName) -> str:
+    """Where a project's JSON page lies once more in a bucket, under the name that is served for ``json/<project>/``."""
+    return f"json/{project}/index.html"
 
 
 def wheel_path(filename: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
 
@@ -25,6 +26,7 @@ class Kind(Enum):
     PROVENANCE = "provenance"
     STATE = "state"
     PAGE = "page"
+    JSON_PAGE = "json page"
     RELEASE = "release"
 
     @property
@@ -35,13 +37,15 @@ class Kind(Enum):
     @property
     def cache_control(self) -> str:
         """How long it may be cached: what never changes for ever, pages for a minute."""
-        return _SHORT if self in {Kind.STATE, Kind.PAGE, Kind.RELEASE} else _FOR_EVER
+        return _SHORT if self in {Kind.STATE, *_RENDERED} else _FOR_EVER
 
     @property
     def durable(self) -> bool:
         """Whether it must be on disk before a put returns; a page can be rendered from its state again."""
-        return self not in {Kind.PAGE, Kind.RELEASE}
+        return self not in _RENDERED
 
+
+_RENDERED = {Kind.PAGE, Kind.JSON_PAGE, Kind.RELEASE}
 
 _CONTENT_TYPES = {
     Kind.WHEEL: "application/zip",
@@ -52,6 +56,7 @@ _CONTENT_TYPES = {
     Kind.PROVENANCE: "application/json",
     Kind.STATE: "application/vnd.pypi.simple.v1+json",
     Kind.PAGE: "text/html; charset=utf-8",
+    Kind.JSON_PAGE: "application/vnd.pypi.simple.v1+json",
     Kind.RELEASE: "application/json",
 }
 
@@ -131,4 +136,18 @@ class Put:
     """What the data's sha256 must turn out to be, 64 hex digits."""
 
 
-Operation = Get | Inspect | Put
+Request = Get | Inspect | Put
+"""What a store is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Do what several generators ask for, side by side in any order: answered by the list of what they return.
+
+    They are taken from the iterable one by one, when there is room for another one.
+    """
+
+    steps: Iterable[Generator[Operation, Any, Any]]
+
+
+Operation = Request | Together
