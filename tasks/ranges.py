@@ -13,23 +13,24 @@ TAIL = 1 << 16
 """Bytes at the end that are fetched together, and once: an archive's directory, and what is small and often last."""
 
 
-def open_ranges(size: int, fetch: Callable[[int, int], bytes]) -> BinaryIO:
+def open_ranges(size: int, fetch: Callable[[int, int], bytes], tail: bytes | None = None) -> BinaryIO:
     """Return a seekable file of ``size`` bytes, read by ``fetch(start, stop)``, which gives the bytes before ``stop``.
 
     Of a wheel's directory and metadata all that lies in the last 64 KiB costs one fetch, anything else one for each
-    64 KiB; larger reads are fetched as they are asked for. What ``fetch`` raises goes through.
+    64 KiB; larger reads are fetched as they are asked for. What ``fetch`` raises goes through. Who has fetched the last
+    :data:`TAIL` bytes already, to learn the size, gives them as ``tail``.
     """
-    return io.BufferedReader(_Ranges(size, fetch), TAIL)
+    return io.BufferedReader(_Ranges(size, fetch, tail), TAIL)
 
 
 class _Ranges(io.RawIOBase):
-    def __init__(self, size: int, fetch: Callable[[int, int], bytes]) -> None:
+    def __init__(self, size: int, fetch: Callable[[int, int], bytes], tail: bytes | None) -> None:
         super().__init__()
         self._size = size
         self._fetch = fetch
         self._at = 0
         self._tail_start = max(0, size - TAIL)
-        self._tail: bytes | None = None
+        self._tail = tail
 
     def readable(self) -> bool:
         return True

@@ -61,7 +61,13 @@ class Store(Protocol):
         ...
 
 
-STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore}
+def _s3(location: str) -> Store:
+    from tasks.stores.s3 import S3Store  # noqa: PLC0415 - boto3 is heavy, and an index in a directory needs none
+
+    return S3Store(location)
+
+
+STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore, "s3": _s3}
 
 
 def open_store(location: str) -> Store:
