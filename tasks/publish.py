@@ -29,6 +29,7 @@ from tasks.serve import serve
 from tasks.stores import open_store
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
+from tasks.stores.probe import guarded, memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--reason", metavar="TEXT", help="with --yank: why, for all who meet the wheel")
     parser.add_argument("--dry-run", action="store_true", help="write nothing; list every write")
+    parser.add_argument(
+        "--one-publisher",
+        action="store_true",
+        help="publish also to a bucket that does not honour conditional writes: nobody else publishes to it meanwhile",
+    )
     parser.add_argument("--port", type=_port, help="the port for --serve (default: 8000, or a free one; 0: a free one)")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--rebuild", action="store_true", help="make the index whole from the wheels in its packages/")
@@ -97,9 +103,15 @@ def _stage(chosen: argparse.Namespace, out: Console) -> int:
     if chosen.serve:
         return serve(store, chosen.port, out, as_json=chosen.json)
     overlay = Overlay(store) if chosen.dry_run else None
-    target: Store = overlay or store
+    target = overlay or guarded(store, one_publisher=chosen.one_publisher, warn=out.warn)
     policy = matrix.policy if matrix else None
-    context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ), policy=policy)
+    context = Context(
+        render=Pages(),
+        token_of=target.token_of,
+        upload_time=_upload_time(os.environ),
+        policy=policy,
+        list_meta=memory(store),
+    )
     results = _results(chosen, target, context, out)
     _report(results, store.location, overlay, out)
     if chosen.json:

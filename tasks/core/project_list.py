@@ -99,6 +99,10 @@ class ProjectList:
             return self
         return replace(self, serial=self.serial + 1, projects=merged)
 
+    def saying(self, meta: Mapping[str, Any]) -> Self:
+        """Return the list with these keys in its ``meta`` besides."""
+        return replace(self, meta_extra={**self.meta_extra, **meta})
+
 
 def _listed(value: object, at: At) -> ListedProject:
     rest = dict(at.expect(value, dict, "an object"))

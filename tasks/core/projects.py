@@ -23,7 +23,7 @@ from tasks.core.storage import Kind
 from tasks.core.swaps import Derived, data_of, derive, get, swap, together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -62,6 +62,8 @@ class Context:
     """What a file that is new on the index gets (PEP 700)."""
     policy: Policy | None = None
     """What the matrix says of the projects; without one each keeps its settings."""
+    list_meta: Mapping[str, Any] = field(default_factory=dict)
+    """What the ``meta`` of the project list says besides, whenever it is written."""
     static_json: bool = False
     """Whether the JSON pages lie once more below ``json/``, for a static host, which cannot negotiate."""
 
@@ -177,7 +179,7 @@ def commit(opening: Opening, projects: Sequence[ListedProject], context: Context
     def change(state: State) -> ProjectList | None:
         now = list_of(state)
         merged = now.with_projects(projects)
-        return None if merged is now else merged
+        return None if merged is now else merged.saying(context.list_meta)
 
     before, after = yield from swap(LIST_PATH, change, opening.listing)
     if after is None or (before == after and home is not None and home.data == context.render.home(list_of(after))):

@@ -28,6 +28,7 @@ class Kind(Enum):
     PAGE = "page"
     JSON_PAGE = "json page"
     RELEASE = "release"
+    PROBE = "probe"
 
     @property
     def content_type(self) -> str:
@@ -37,7 +38,7 @@ class Kind(Enum):
     @property
     def cache_control(self) -> str:
         """How long it may be cached: what never changes for ever, pages for a minute."""
-        return _SHORT if self in {Kind.STATE, *_RENDERED} else _FOR_EVER
+        return _SHORT if self in {Kind.STATE, Kind.PROBE, *_RENDERED} else _FOR_EVER
 
     @property
     def durable(self) -> bool:
@@ -58,6 +59,7 @@ _CONTENT_TYPES = {
     Kind.PAGE: "text/html; charset=utf-8",
     Kind.JSON_PAGE: "application/vnd.pypi.simple.v1+json",
     Kind.RELEASE: "application/json",
+    Kind.PROBE: "text/plain; charset=utf-8",
 }
 
 

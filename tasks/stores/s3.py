@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SMALL = 8 << 20
-"""Bytes of a file that are held in memory while they are sent: larger ones are announced first, which costs a round
-trip more and saves sending what the server does not want."""
+"""Bytes of a file that are held in memory while they are sent. A larger one costs two round trips more, and is not sent
+where it is not wanted."""
 _CHUNK = 1 << 20
 
 
@@ -89,6 +89,8 @@ class S3Store:
             if sha256 not in {None, digest.hex()}:
                 raise ServiceFailed(f"{path} changed while it was published; nothing was written: run it again")
             with self._failures("write", path, conditional=condition is not None):
+                if isinstance(condition, Absent) and not isinstance(body, bytes) and self._head(key) is not None:
+                    return Changed()  # not every server says so before the whole file is sent
                 answer = self._put(key, body, digest, kind, condition)
             if isinstance(answer, Written) and isinstance(body, bytes):
                 self._md5_etags = answer.token == _md5_etag(body)
@@ -138,7 +140,7 @@ class S3Store:
 
     def _get(self, key: str) -> Stored | None:
         try:
-            answer = self._client.get_object(Bucket=self.bucket, Key=key)
+            answer = self._client.get_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED")
         except ClientError as error:
             if not self._is_absent(error):
                 raise
@@ -162,14 +164,19 @@ class S3Store:
     def _tail(self, key: str) -> tuple[bytes, int, str] | None:
         """Return the last bytes of an object, its size and its ETag."""
         try:
-            return self._range(key, f"bytes=-{TAIL}")
+            data, size, token = self._range(key, f"bytes=-{TAIL}")
         except ClientError as error:
             if self._is_absent(error):
                 return None
-            if answer_of(error).code != "InvalidRange":
+            if answer_of(error).code != "InvalidRange":  # of an empty object
                 raise
-        head = self._head(key)  # it is empty
-        return None if head is None else (b"", 0, head.token)
+        else:
+            if len(data) == min(size, TAIL):  # some servers do not know a range that is longer than the object
+                return data, size, token
+        head = self._head(key)
+        if head is None or not head.size:
+            return (b"", 0, head.token) if head else None
+        return self._range(key, f"bytes={max(0, head.size - TAIL)}-{head.size - 1}", head.token)
 
     def _range(self, key: str, wanted: str, token: str | None = None) -> tuple[bytes, int, str]:
         """Return some bytes of an object, its size and its ETag; an object that is another by now is an error."""
@@ -227,7 +234,7 @@ class S3Store:
 
     def _digest(self, key: str, token: str) -> str:
         """Return an object's sha256 from its bytes; they are not held in memory."""
-        answer = self._client.get_object(Bucket=self.bucket, Key=key, IfMatch=token)
+        answer = self._client.get_object(Bucket=self.bucket, Key=key, ChecksumMode="ENABLED", IfMatch=token)
         with closing(answer["Body"]) as body:
             digest = hashlib.sha256()
             for chunk in body.iter_chunks(_CHUNK):

@@ -115,6 +115,7 @@ def open_client(location: str, patience: Patience) -> S3Client:
         connect_timeout=patience.connect,
         read_timeout=patience.read,
         max_pool_connections=MAX_POOL,
+        response_checksum_validation="when_required",  # of a range some servers state the whole's
         retries=cast("Any", {"mode": "standard", **attempts}),
         tcp_keepalive=True,
         user_agent_extra="spare-tire",

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import itertools
+import os
+import re
+import socket
 import subprocess
 import sys
+import sysconfig
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from tasks.stores.s3 import S3Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import pytest
     from types_boto3_s3 import S3Client
 
     from tasks.stores.s3_client import Patience
@@ -31,7 +39,7 @@ import sys
 from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
-print(server.get_host_and_port()[1], flush=True)
+print(f"port={server.get_host_and_port()[1]}", flush=True)
 sys.stdin.read()  # until whoever started it has gone
 """
 
@@ -41,8 +49,6 @@ class Server:
     """An S3 server that runs."""
 
     url: str
-    knows_checksums: bool = True
-    """Whether it keeps the sha256 that a put brings along."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -58,17 +64,15 @@ class Server:
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         }
 
+    @property
     def client(self) -> S3Client:
-        """Return a client of the tests' own, to set the scene and to look behind it."""
-        settings: Any = {"retries": {"total_max_attempts": 1}}
-        return boto3.session.Session(KEY_ID, SECRET).client(
-            "s3", endpoint_url=self.url, region_name="us-east-1", config=Config(**settings)
-        )
+        """A client of the tests' own, to set the scene and to look behind it."""
+        return _client(self.url)
 
     def new_bucket(self) -> str:
         """Make a bucket that nobody else has."""
         bucket = f"bucket-{next(_NUMBERS)}"
-        self.client().create_bucket(Bucket=bucket)
+        self.client.create_bucket(Bucket=bucket)
         return bucket
 
     def store(
@@ -79,25 +83,120 @@ class Server:
             monkeypatch.setenv(name, value)
         return S3Store(location or f"s3://{self.new_bucket()}/team/index", patience=patience)
 
+    def emptied_store(self) -> S3Store:
+        """Return the same store each time, emptied: a client takes as long to make as a dozen requests."""
+        store = _store(self)
+        listed = self.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
+        for found in listed.get("Contents", []):
+            self.client.delete_object(Bucket=store.bucket, Key=found["Key"])
+        return store
+
+
+@functools.cache
+def _store(server: Server) -> S3Store:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return server.store(monkeypatch)
+
+
+@functools.cache
+def _client(url: str) -> S3Client:
+    settings: Any = {"retries": {"total_max_attempts": 1}}
+    return boto3.session.Session(KEY_ID, SECRET).client(
+        "s3", endpoint_url=url, region_name="us-east-1", config=Config(**settings)
+    )
+
 
 @contextmanager
 def moto() -> Iterator[Server]:
     """Start moto's server: it honours conditions, keeps checksums and compares them with nothing."""
+    with _running([sys.executable, "-W", "ignore", "-c", MOTO], r"port=(\d+)") as port:
+        yield Server(url=f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def rclone(directory: Path) -> Iterator[Server]:
+    """Start rclone's server over a directory: it ignores conditions."""
+    program = Path(sysconfig.get_path("scripts"), "rclone")
+    argv: list[str | Path] = [program, "serve", "s3", directory, "--addr=127.0.0.1:0", f"--auth-key={KEY_ID},{SECRET}"]
+    with _running([*argv, "--etag-hash=MD5", "--config="], r"s3 server on \[http://127\.0\.0\.1:(\d+)") as port:
+        yield Server(url=f"http://127.0.0.1:{port}")
+
+
+LOCALSTACK = {
+    "SERVICES": "s3",
+    "GATEWAY_SERVER": "hypercorn",  # any other listens on all addresses
+    "S3_SKIP_SIGNATURE_VALIDATION": "0",
+    "DISABLE_EVENTS": "1",
+    "SKIP_SSL_CERT_DOWNLOAD": "1",
+    "DNS_ADDRESS": "0",
+}
+
+
+@contextmanager
+def localstack(directory: Path, cache: Path) -> Iterator[Server]:
+    """Start localstack: it honours conditions, and compares checksums and signatures. Skips where it cannot be had."""
+    python = _localstack_python(cache)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, **LOCALSTACK, "GATEWAY_LISTEN": f"127.0.0.1:{port}", "HOME": str(directory)}
+    with _running([python, "-m", "localstack.runtime.main"], r"(Ready)\.", environment, directory):
+        yield Server(url=f"http://127.0.0.1:{port}")
+
+
+def _localstack_python(cache: Path) -> Path:
+    """Return the interpreter of an environment that holds what ``localstack.txt`` locks; it is made once."""
+    lock = Path(__file__).with_name("localstack.txt")
+    home = cache / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    python = home / "bin" / "python"
+    if not home.is_dir():
+        found = _uv("python", "find", "--no-python-downloads", "3.13", check=False)
+        if found.returncode:
+            pytest.skip(f"localstack needs Python 3.13: {found.stderr.strip()}")
+        part = home.with_name(f"{home.name}.{os.getpid()}")
+        _uv("venv", "--quiet", f"--python={found.stdout.strip()}", "--relocatable", str(part))
+        _uv("pip", "sync", "--quiet", "--require-hashes", f"--python={part}", str(lock))
+        with contextlib.suppress(OSError):  # somebody else was quicker
+            part.rename(home)
+    return python
+
+
+def _uv(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    environment = {"UV_SYSTEM_CERTS": "1", **os.environ}  # it then trusts whom pip and the system trust
+    argv = [sys.executable, "-m", "uv", *arguments]
+    return subprocess.run(argv, check=check, capture_output=True, text=True, env=environment)
+
+
+@contextmanager
+def _running(
+    argv: Sequence[str | Path],
+    ready: str,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> Iterator[str]:
+    """Run a server until the block ends; gives what the group of ``ready`` matches in what it says first."""
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", MOTO],
+        argv,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        cwd=directory,
         text=True,
     )
-    assert process.stdin is not None
     assert process.stdout is not None
-    try:
-        port = int(process.stdout.readline())
-        yield Server(url=f"http://127.0.0.1:{port}")
-    finally:
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError):
-                pipe.close()
+    said: list[str] = []
+    rest = threading.Thread(target=process.stdout.read)  # so that it never waits for a reader
+    with process:
+        try:
+            for line in process.stdout:
+                said.append(line)
+                if found := re.search(ready, line):
+                    rest.start()
+                    yield found[1]
+                    return
+            pytest.fail(f"{argv[0]} does not start:\n{''.join(said)}")
+        finally:
+            process.kill()
+            if rest.is_alive():
+                rest.join()
