@@ -92,7 +92,7 @@ def rebuild(here: Path, server: Server, index: str) -> subprocess.Popen[str]:
 
 def bare_bucket(server: Server, wheels: list[Path]) -> str:
     """Upload wheels as a tool would that lets S3 keep their checksums; return where the index is to be."""
-    client, bucket = server.client(), server.new_bucket()
+    client, bucket = server.client, server.new_bucket()
 
     def upload(wheel: Path) -> None:
         key = f"team/packages/{wheel.name}"
@@ -139,7 +139,7 @@ def stored_page(server: Server, index: str, name: str) -> ProjectPage:
 
     def stored(form: str) -> bytes:
         key = f"{prefix}/simple/{name}/index.{form}"
-        return server.client().get_object(Bucket=bucket, Key=key)["Body"].read()
+        return server.client.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     page = ProjectPage.from_json(stored("json"), name)
     assert stored("html") == Pages().project(page)

@@ -58,6 +58,14 @@ def linked_files(body: bytes) -> list[tuple[str, str]]:
     return [(url, name) for url, name in found if name.endswith(_FILES)]
 
 
+def linked_projects(body: bytes) -> frozenset[NormalizedName]:
+    """Return the projects that an HTML list of projects links to (PEP 503)."""
+    parser = _Links()
+    parser.feed(body.decode("utf-8", "replace"))
+    paths = (urlsplit(row.url).path.removesuffix("index.html").rstrip("/") for row in parser.listed())
+    return frozenset(canonicalize_name(unquote(path.rpartition("/")[2])) for path in paths) - {canonicalize_name("")}
+
+
 @dataclass(slots=True)  # not frozen, which would make ten thousand of them three times as slow
 class _Listed:
     """One file as a page lists it, unchecked."""

@@ -104,8 +104,11 @@ class CountingStore:
         self.requests["list"] += 1
         return self.below.list(prefix)
 
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
+        return self._opened(path)
+
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO | None]:
+    def _opened(self, path: str) -> Iterator[BinaryIO | None]:
         with self.below.open(path) as file:
             if file is None:
                 self.requests["get"] += 1
