@@ -9,76 +9,20 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.index import ProjectPage
 from tasks.pages import Pages
-from tests.stores.s3_servers import Server
+from tests.stores.recorded_s3 import recorded
 from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.stores.recorded_s3 import Request
+    from tests.stores.s3_servers import Server
 
 ROOT = Path(__file__).parent.parent
 EPOCH = "1767323045"
-
-# Moto's application behind one that notes each request when it is answered: method, path, range, status.
-RECORDED = """
-import sys, warnings
-warnings.simplefilter("ignore")
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
-
-log = open(sys.argv[1], "a", buffering=1)
-app = DomainDispatcherApplication(create_backend_app)
-
-def recorded(environ, start_response):
-    def begin(status, headers, *more):
-        ranged = environ.get("HTTP_RANGE", "-")
-        log.write(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {ranged} {status[:3]}\\n")
-        return start_response(status, headers, *more)
-    return app(environ, begin)
-
-class Quiet(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def log(self, *_):
-        pass
-
-server = make_server("127.0.0.1", 0, recorded, threaded=True, request_handler=Quiet)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
-
-
-class Recorded:
-    """A server, and what it has answered."""
-
-    def __init__(self, server: Server, log: Path) -> None:
-        self.server = server
-        self.log = log
-
-    def requests(self) -> list[tuple[str, str, str, str]]:
-        """Return method, path, range and status of each request, in the order of the answers."""
-        return [(a, b, c, d) for a, b, c, d in (line.split(" ") for line in self.log.read_text().splitlines())]
-
-    def read(self) -> int:
-        """Return how many wheels were opened so far."""
-        return sum(method == "GET" and path.endswith(".whl") for method, path, _, _ in self.requests())
-
-
-@contextmanager
-def recorded(folder: Path) -> Iterator[Recorded]:
-    log = folder / "requests"
-    log.touch()
-    command = [sys.executable, "-W", "ignore", "-c", RECORDED, str(log)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield Recorded(Server(url=f"http://127.0.0.1:{int(process.stdout.readline())}"), log)
-        finally:
-            process.kill()
 
 
 def rebuild(here: Path, server: Server, index: str) -> subprocess.Popen[str]:
@@ -112,7 +56,7 @@ def test_a_thousand_bare_wheels_in_a_bucket_become_an_index_though_twice_interru
     ]
     with recorded(tmp_path) as recording:
         index = bare_bucket(recording.server, wheels)
-        recording.log.write_text("")
+        recording.forget()
         for signum, code, at in ((signal.SIGINT, 130, 350), (signal.SIGKILL, -signal.SIGKILL, 700), (None, 0, 0)):
             process = rebuild(tmp_path, recording.server, index)
             while signum and recording.read() < at:
@@ -127,8 +71,8 @@ def test_a_thousand_bare_wheels_in_a_bucket_become_an_index_though_twice_interru
 
     files = {file.filename: file.sha256 for page in pages.values() for file in page.files}
     assert files == {wheel.name: hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels}
-    reads = [(i, path) for i, (method, path, _, _) in enumerate(requests) if method == "GET" and path.endswith(".whl")]
-    assert {requests[i][2:] for i, _ in reads} == {("bytes=-65536", "206")}
+    reads = [(i, one.path) for i, one in enumerate(requests) if one.method == "GET" and one.path.endswith(".whl")]
+    assert {(requests[i].range, requests[i].status) for i, _ in reads} == {("bytes=-65536", "206")}
     print(f"{len(requests)} requests, {len(reads)} wheels read")
     assert not read_after_their_state(requests, reads)
 
@@ -146,9 +90,9 @@ def stored_page(server: Server, index: str, name: str) -> ProjectPage:
     return page
 
 
-def read_after_their_state(requests: list[tuple[str, str, str, str]], reads: list[tuple[int, str]]) -> list[str]:
+def read_after_their_state(requests: list[Request], reads: list[tuple[int, str]]) -> list[str]:
     """Return the wheels that were read again although their project's state had been written since."""
-    written = [(i, path) for i, (method, path, _, status) in enumerate(requests) if (method, status) == ("PUT", "200")]
+    written = [(i, one.path) for i, one in enumerate(requests) if (one.method, one.status) == ("PUT", "200")]
     seen: dict[str, int] = {}
     again = []
     for i, path in reads:

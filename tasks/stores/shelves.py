@@ -13,7 +13,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from packaging.tags import Tag
 
@@ -25,10 +25,12 @@ from tasks.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from packaging.utils import NormalizedName
 
     from tasks.core.project_list import ListedProject
+    from tasks.core.storage import Stored
     from tasks.stores import Store
 
 FORMAT = 1
@@ -66,13 +68,16 @@ class _Cache:
 class Readable(Protocol):
     """An index as far as planning reads it."""
 
-    location: str
+    @property
+    def location(self) -> str:
+        """Where it is."""
+        ...
 
     def get(self, path: str) -> Stored | None:
         """Return an object, None where there is none."""
         ...
 
-    def unlisted(self, names: Set[NormalizedName]) -> dict[NormalizedName, Shelf]:
+    def unlisted(self, names: AbstractSet[NormalizedName]) -> dict[NormalizedName, Shelf]:
         """Return the wheels of some projects where there is no project list, as other tools leave an index."""
         ...
 
@@ -92,7 +97,7 @@ class InStore:
         """Return an object, None where there is none."""
         return self.store.get(path)
 
-    def unlisted(self, names: Set[NormalizedName]) -> dict[NormalizedName, Shelf]:
+    def unlisted(self, names: AbstractSet[NormalizedName]) -> dict[NormalizedName, Shelf]:
         """Take what lies in ``packages/``, whoever put it there."""
         files = (path.removeprefix(_PACKAGES) for path in self.store.list(_PACKAGES))
         found = shelves((name, None, None, None) for name in files if name.endswith(".whl"))
