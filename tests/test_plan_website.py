@@ -44,8 +44,8 @@ class Site:
             headers = {"Content-Type": JSON, "ETag": f'"{hash(data)}"'}
             self.web.replies[f"/i/simple/{path.relative_to(simple)}"] = Reply(body=data, headers=headers)
 
-    def page(self, path: str, body: str, **reply: int) -> None:
-        self.web.replies[path] = Reply(body=body.encode(), headers={"Content-Type": HTML}, **reply)
+    def page(self, path: str, body: str, *, status: int = 200) -> None:
+        self.web.replies[path] = Reply(body=body.encode(), headers={"Content-Type": HTML}, status=status)
 
     def plan(self, url: str = "/i") -> list[str]:
         """Plan; return what the server was asked, with the status."""

@@ -17,7 +17,9 @@ from tasks.core.rebuilding import BATCH, rebuild
 from tasks.core.stock import FOLDERS, Stock
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
+from tasks.publish import main
 from tasks.ranges import TAIL
+from tasks.stores.directory import DirectoryStore
 from tasks.stores.driver import drive
 from tests.stores.memory import CountingStore, MemoryStore
 from tests.wheel_factory import make_wheel
@@ -386,3 +388,51 @@ def test_another_tools_page_is_replaced_only_when_all_its_wheels_were_read(here:
     assert store.objects["simple/p0/index.html"] == theirs
     assert set(rebuilt(store).values()) == {"published"}
     assert len(page(store, "p0").files) == len(wheels)
+
+
+# ── Removing a wheel, as docs/runbooks/remove-a-wheel.md has it ───────────────────────────────────────────────────────
+
+
+def test_a_wheel_that_was_yanked_and_then_deleted_is_taken_off_its_page(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = make_wheel(here / "dist" / "wheels", "demo", "2.0")
+    make_wheel(here / "dist" / "wheels")
+    assert main(["--quiet"]) == 0
+    assert main(["--quiet", "--yank", bad.name, "--reason", "holds a key"]) == 0
+    for path in (here / "dist" / "index" / "packages").glob(f"{bad.name}*"):
+        path.unlink()
+    capsys.readouterr()
+
+    assert main(["--rebuild"]) == 0
+
+    assert capsys.readouterr().err.splitlines()[-1] == "dist/index: 1 unchanged, 1 removed"
+    left = page(DirectoryStore("dist/index"))
+    assert ([file.filename for file in left.files], left.versions, left.serial) == ([DEMO], ("1.0", "2.0"), 3)
+    assert not [path for path in (here / "dist" / "index").rglob("*") if bad.name.encode() in contents(path)]
+    assert main(["--rebuild", "--quiet"]) == 0
+
+    bad.unlink()
+    make_wheel(here / "dist" / "wheels", "demo", "2.0", text="clean = True\n")
+    assert main(["--quiet"]) == 0
+    assert [file.yanked for file in page(DirectoryStore("dist/index")).files] == [None, None]
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def test_a_wheel_that_was_deleted_without_a_yank_stays_on_its_page(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_wheel(here / "dist" / "wheels")
+    main(["--quiet"])
+    (here / "dist" / "index" / "packages" / DEMO).unlink()
+    capsys.readouterr()
+
+    assert main(["--rebuild", "--quiet"]) == 1
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: {DEMO}: simple/demo/index.json lists it, and packages/ has it not: restore it"
+    ]
+    assert [file.filename for file in page(DirectoryStore("dist/index")).files] == [DEMO]

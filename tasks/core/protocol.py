@@ -32,7 +32,7 @@ from tasks.core.storage import IF_ABSENT, Condition, IfMatch, Inspect, Kind
 from tasks.core.swaps import data_of, get, put, together
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -112,11 +112,17 @@ def _project(
 
 
 def bring_up(
-    project: Project, candidates: Sequence[Candidate], state: Stored | None, *, derived: bool = True
+    project: Project,
+    candidates: Sequence[Candidate],
+    state: Stored | None,
+    *,
+    removed: Collection[str] = (),
+    derived: bool = True,
 ) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
     """Bring one project's wheels, state and pages up to date; return how it is listed, None where it has no state.
 
-    ``state`` is what was read of it. Without ``derived`` its pages are left for a later time.
+    ``state`` is what was read of it. Of files that are ``removed`` the yanked ones are taken off the page. Without
+    ``derived`` its pages are left for a later time.
     """
     read = project.page(data_of(state))
     page = read.set(project.settings(read))
@@ -124,7 +130,9 @@ def bring_up(
     settled = yield from together(
         _wheel(candidate, files.get(candidate.filename), page, project.context) for candidate in candidates
     )
-    after, changed = yield from project.change(lambda now: _with(project, now, settled), state, derived=derived)
+    after, changed = yield from project.change(
+        lambda now: _with(project, now, settled, removed), state, derived=derived
+    )
     if after is None:
         return None, [one.result for one in settled]
     listed, files = ListedProject.of(after), {file.filename: file for file in after.files}
@@ -134,9 +142,10 @@ def bring_up(
     return listed, results
 
 
-def _with(project: Project, now: ProjectPage, settled: Iterable[Settled]) -> ProjectPage:
+def _with(project: Project, now: ProjectPage, settled: Iterable[Settled], removed: Collection[str]) -> ProjectPage:
     """Return the page with its settings and the entries; to a project that was closed meanwhile none is added."""
     page = now.set(project.settings(now))
+    page = page.without({file.filename for file in page.files if file.filename in removed and file.yanked is not None})
     closed, names = page.settings.status.closed, {file.filename for file in page.files}
     fit = [(one.entry, one.stored) for one in settled if one.entry and (one.entry.filename in names or not closed)]
     made = page.merged((entry for entry, _ in fit), {wheel.filename: info_of(wheel.metadata) for _, wheel in fit})

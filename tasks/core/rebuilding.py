@@ -73,7 +73,9 @@ def _project(
     state = yield from get(page_path(project.name))
     page, results = _sound(project, state)
     files = {file.filename: file for file in page.files}
-    results += [_lost(page_path(project.name), filename) for filename in _missing(page, stock)]
+    missing = yield from _missing(page, stock)
+    results += missing
+    removed = {one.filename for one in missing if one.outcome is Outcome.REMOVED}
     theirs = state is None and project.name in stock.foreign
     for batch, last in _batches(stock.wheels.get(project.name, ()), whole=theirs):
         found = yield from together(
@@ -86,7 +88,7 @@ def _project(
             results += wrong
             if kept:
                 return None, results
-        listed, outcomes = yield from bring_up(project, candidates, state, derived=last)
+        listed, outcomes = yield from bring_up(project, candidates, state, removed=removed, derived=last)
         results += outcomes
         if last:
             return listed, results
@@ -122,10 +124,21 @@ def _sound(project: Project, state: Stored | None) -> tuple[ProjectPage, list[Re
         return project.page(None), [Result(filename=path, outcome=Outcome.INVALID, note=note)]
 
 
-def _missing(page: ProjectPage, stock: Stock) -> list[str]:
-    """Return the files that a page lists and ``packages/`` has not."""
+def _missing(page: ProjectPage, stock: Stock) -> Generator[Operation, Any, list[Result]]:
+    """Return what becomes of the files that a page lists and ``packages/`` has not.
+
+    One that was yanked before it was taken away is removed from the page; any other is a loss.
+    """
     there = set(stock.wheels.get(page.name, ()))
-    return sorted(file.filename for file in page.files if not file.url and file.filename not in there)
+    results = []
+    for file in page.files:
+        if file.url or file.filename in there:
+            continue
+        if file.yanked is not None and (yield Look(wheel_path(file.filename))) is None:
+            results.append(Result(filename=file.filename, outcome=Outcome.REMOVED))
+        else:
+            results.append(_lost(page_path(page.name), file.filename))
+    return results
 
 
 def _wheel(
