@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasks.core.candidates import Candidate, Outcome, Result
-from tasks.core.storage import Get, Inspect, Operation, Put, Request, Together, Written
+from tasks.core.storage import Get, Inspect, Look, Operation, Put, Request, Together, Written
 from tests.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -72,8 +72,11 @@ def perform(operation: Request, store: MemoryStore, known: dict[bytes, Candidate
     """Carry an operation out."""
     if isinstance(operation, Get):
         return store.get(operation.path)
+    if isinstance(operation, Look):
+        return store.head(operation.path)
     if isinstance(operation, Inspect):
-        return known.get(store.objects[operation.path], "it is no zip file")
+        found = known.get(store.objects[operation.path])
+        return replace(found, source=None) if found else "it is no zip file"
     return store.put(operation.path, operation.data, kind=operation.kind, condition=operation.condition)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from tasks.core.candidates import Outcome
 from tasks.core.settings import Policy, Settings, Status
 from tests.attested import attestation, provenance, statement
-from tests.core.publishing import page, policy, published, run, steps, wheel
+from tests.core.publishing import page, policy, published, rebuilding, run, steps, wheel
 from tests.core.scheduler import perform, sequential
 from tests.stores.memory import MemoryStore
 
@@ -179,7 +178,7 @@ def test_rebuilding_writes_the_release_of_every_version_again() -> None:
     lost = [path for path in store.objects if path.startswith("pypi/")]
     expected = {path: store.objects.pop(path) for path in lost}
 
-    run(store, steps(replace(wheel(), source=None), replace(NEWER, source=None), rebuild=["demo"]))
+    run(store, rebuilding(store))
 
     assert {path: store.objects.get(path) for path in lost} == expected
     assert sorted(lost) == ["pypi/demo/1.0/json", "pypi/demo/2.0/json", "pypi/demo/json"]
