@@ -81,9 +81,9 @@ def check(before: dict[str, bytes], after: dict[str, bytes]) -> None:
         now_serial, now_files = shown[path]
         assert now_serial >= serial, "I4: the serial"
         assert now_files.items() >= files.items(), "I4: the links"
-    for path in before:
+    for path, data in before.items():
         if path.startswith("pypi/") or path in {"simple/index.html", "json/index.html", "index.html"}:
-            assert serial_of(path, after.get(path)) >= serial_of(path, before[path]), f"I4: {path}"
+            assert serial_of(path, after.get(path)) >= serial_of(path, data), f"I4: {path}"
 
 
 # ── One page at a time ────────────────────────────────────────────────────────────────────────────────────────────────
