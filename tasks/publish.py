@@ -19,6 +19,8 @@ from tasks.core.candidates import Outcome, Result
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
 from tasks.core.moments import fixed_moment
 from tasks.core.protocol import Context, publish
+from tasks.core.rebuilding import rebuild
+from tasks.core.stock import FOLDERS, Stock
 from tasks.core.storage import IF_ABSENT, Kind
 from tasks.core.yanking import yank
 from tasks.distfiles import read_dist, read_folders
@@ -28,7 +30,6 @@ from tasks.stores import open_store
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
 from tasks.stores.probe import guarded, memory
-from tasks.stores.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -202,10 +203,10 @@ def _free_names(stem: str) -> Iterator[str]:
 
 
 def _rebuild(store: Store, context: Context, out: Console) -> list[Result]:
-    found = survey(store, lambda path: out.detail(f"reading {path}"))
-    out.info(f"{len(found.wheels)} wheels of {len(found.projects)} projects are in {store.location}/packages")
-    results = drive(publish(found.wheels, context, rebuild=found.projects), store)
-    return sorted([*results, *found.problems], key=lambda result: result.filename)
+    stock = Stock.of(path for folder in FOLDERS for path in store.list(folder))
+    total = sum(len(wheels) for wheels in stock.wheels.values())
+    out.info(f"{total} wheels of {len(stock.wheels)} projects are in {store.location}/packages")
+    return list(drive(rebuild(stock, context, lambda filename: out.detail(f"looked at {filename}")), store))
 
 
 def _report(results: Sequence[Result], location: str, overlay: Overlay | None, out: Console) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from tasks.core.addresses import without_credentials
 from tasks.core.errors import BadInput
 from tasks.core.storage import IF_ABSENT, Changed, Condition, Head, IfMatch, Kind, Stored, Written
 from tasks.stores.directory import DirectoryStore
@@ -74,6 +75,9 @@ def open_store(location: str) -> Store:
     """Open the store at a location: a directory's path, or ``scheme://…``. Raises :class:`BadInput`."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", location)
     name = scheme[1].lower() if scheme else ""
+    if name in {"http", "https"}:
+        shown = without_credentials(location)
+        raise BadInput(f"the index {shown} is read over HTTP, which plan alone can do: name where it lies itself")
     if not location or name not in STORES:
         known = ", ".join(["a directory", *(f"{known}://…" for known in sorted(STORES) if known)])
         raise BadInput(f"the index is {location or '(empty)'!r}, expected {known}")

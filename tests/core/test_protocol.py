@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 from packaging.utils import canonicalize_name
@@ -10,7 +9,7 @@ from tasks.core.candidates import Outcome
 from tasks.core.errors import Refused
 from tasks.core.project_list import ProjectList
 from tasks.core.protocol import Context, publish
-from tests.core.publishing import TIME, page, published, run, steps, wheel
+from tests.core.publishing import TIME, page, published, rebuilding, run, steps, wheel
 from tests.core.scheduler import Lines
 from tests.stores.memory import MemoryStore
 
@@ -209,12 +208,12 @@ def test_keys_of_a_page_that_we_do_not_know_survive() -> None:
 
 
 def test_rebuilding_a_lost_state_goes_on_from_the_serial_that_the_list_has() -> None:
+    newer = wheel("demo-2.0-py3-none-any.whl", b"newer")
     store = published(wheel())
-    run(store, steps(wheel("demo-2.0-py3-none-any.whl")))
+    run(store, steps(newer))
     del store.objects["simple/demo/index.json"]
-    stored = [replace(one, source=None) for one in (wheel(), wheel("demo-2.0-py3-none-any.whl"))]
 
-    run(store, steps(*stored, rebuild=["demo"]))
+    run(store, rebuilding(store), wheel(), newer)
 
     assert page(store).serial == 3
     assert store.objects["simple/demo/index.html"] == Lines().project(page(store))

@@ -69,7 +69,9 @@ class MemoryStore:
         return self._token(data) if self.known_tokens else None
 
     def _token(self, data: bytes) -> str:
-        return hashlib.sha256(data).hexdigest() if self.known_tokens else hashlib.md5(b"salt" + data).hexdigest()  # noqa: S324
+        digest = hashlib.sha256() if self.known_tokens else hashlib.md5(b"salt")  # noqa: S324
+        digest.update(data)
+        return digest.hexdigest()
 
 
 class CountingStore:
@@ -102,8 +104,11 @@ class CountingStore:
         self.requests["list"] += 1
         return self.below.list(prefix)
 
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
+        return self._opened(path)
+
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO | None]:
+    def _opened(self, path: str) -> Iterator[BinaryIO | None]:
         with self.below.open(path) as file:
             if file is None:
                 self.requests["get"] += 1
