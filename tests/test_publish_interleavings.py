@@ -148,9 +148,7 @@ THEIRS = wheel(content=b"theirs")
 SECOND, THIRD, FOURTH = (wheel(f"demo-{number}.0-py3-none-any.whl", b"demo %d" % number) for number in (2, 3, 4))
 OTHER, ANOTHER = (wheel(f"{name}-1-py3-none-any.whl", name.encode()) for name in ("other", "another"))
 KNOWN = {
-    one.source: one
-    for one in (OURS, THEIRS, SECOND, THIRD, FOURTH, OTHER, ANOTHER)
-    if isinstance(one.source, bytes)
+    one.source: one for one in (OURS, THEIRS, SECOND, THIRD, FOURTH, OTHER, ANOTHER) if isinstance(one.source, bytes)
 }
 YANK = "yank"
 UNYANK = "unyank"
@@ -209,7 +207,9 @@ def explored(
         if acts[i] == YANK and UNYANK not in acts:  # beside which a yank may be undone by then
             state = ProjectPage.from_json(objects["simple/demo/index.json"], "state")
             assert [file.yanked for file in state.files if file.filename == OURS.filename] == ["broken"]
-            assert "html" not in looked_at.split(", ") or b" broken" in objects["simple/demo/index.html"], "I2: the yank"
+            assert "html" not in looked_at.split(", ") or b" broken" in objects["simple/demo/index.html"], (
+                "I2: the yank"
+            )
 
     publishers = [publisher(one, looked_at, known_tokens=known_tokens, mutation=mutation) for one in acts]
     scheduler = Scheduler(publishers, KNOWN, check, check_finished, known_tokens=known_tokens, crashes=crashes)
@@ -394,14 +394,26 @@ MORE = "a yank beside a new wheel"
         pytest.param(later(r".*\.metadata", STATE), "two projects", "html", "I1", id="the state before the metadata"),
         pytest.param(later(STATE, LISTING), "two wheels of one project", "html", "I2", id="the list before the state"),
         pytest.param(later(PAGE, LISTING), "two projects", "html", "I5: the pages", id="the list before the page"),
-        pytest.param(later(JSON_PAGE, LISTING), "two projects", "json", "I5: the pages", id="the list before the JSON page"),
         pytest.param(
-            later(LIST_PAGE, HOME), "two projects", OF_THE_LIST[0], "I5: the pages", id="the home page before the list's"
+            later(JSON_PAGE, LISTING), "two projects", "json", "I5: the pages", id="the list before the JSON page"
         ),
         pytest.param(
-            later(JSON_LIST, HOME), "two projects", OF_THE_LIST[1], "I5: the pages", id="the home page before the JSON one"
+            later(LIST_PAGE, HOME),
+            "two projects",
+            OF_THE_LIST[0],
+            "I5: the pages",
+            id="the home page before the list's",
         ),
-        pytest.param(unconditionally(r".*\.whl"), "one name with two contents", "html", "I3", id="a wheel over another"),
+        pytest.param(
+            later(JSON_LIST, HOME),
+            "two projects",
+            OF_THE_LIST[1],
+            "I5: the pages",
+            id="the home page before the JSON one",
+        ),
+        pytest.param(
+            unconditionally(r".*\.whl"), "one name with two contents", "html", "I3", id="a wheel over another"
+        ),
         pytest.param(unconditionally(STATE), MORE, "html", "I4", id="a state over another"),
         pytest.param(unconditionally(LISTING), "two projects", "html", "I2", id="a list over another"),
         pytest.param(unconditionally(PAGE), MORE, "html", "I4", id="a page over another"),
@@ -410,12 +422,8 @@ MORE = "a yank beside a new wheel"
         pytest.param(unconditionally(JSON_LIST), "two projects", OF_THE_LIST[1], "I4", id="a JSON list over another"),
         pytest.param(after_its_state(PAGE, STATE), MORE, "html", "I4", id="a page is read after its state"),
         pytest.param(after_its_state(JSON_PAGE, STATE), MORE, "json", "I4", id="a JSON page is read after its state"),
-        pytest.param(
-            after_its_state(LIST_PAGE, LISTING), MORE, OF_THE_LIST[0], "I4", id="the list's page after it"
-        ),
-        pytest.param(
-            after_its_state(JSON_LIST, LISTING), MORE, OF_THE_LIST[1], "I4", id="the JSON list after it"
-        ),
+        pytest.param(after_its_state(LIST_PAGE, LISTING), MORE, OF_THE_LIST[0], "I4", id="the list's page after it"),
+        pytest.param(after_its_state(JSON_LIST, LISTING), MORE, OF_THE_LIST[1], "I4", id="the JSON list after it"),
     ],
 )
 def test_a_wrong_order_breaks_an_invariant(mutation: Mutation, scene: str, looked_at: str, invariant: str) -> None:
