@@ -158,9 +158,7 @@ def _read(  # noqa: PLR0911 - each reason why a wheel does not go out
     return Candidate.of(contents, path, record=record, recipe=recipe, log=log, provenance=provenance)
 
 
-def _provenance(
-    wheel: WheelContents, found: Mapping[str, Sequence[Path]], beside: Sequence[str]
-) -> bytes | None:
+def _provenance(wheel: WheelContents, found: Mapping[str, Sequence[Path]], beside: Sequence[str]) -> bytes | None:
     """Return the wheel's provenance object: the one that lies there, else one made of its attestations (PEP 740)."""
     name = wheel.filename
     made = f"{name}.provenance" not in found
