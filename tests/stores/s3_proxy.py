@@ -6,12 +6,13 @@ import http.client
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tests.stores.s3_servers import Server
 
 REGISTERED = http.client.responses
+P = TypeVar("P", bound="Proxy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,11 +103,10 @@ class Proxy:
 
 
 @contextmanager
-def proxied(upstream: Server) -> Iterator[Proxy]:
+def proxied(upstream: Server, kind: type[P] = Proxy) -> Iterator[P]:  # type: ignore[assignment]
     """Put a proxy in front of a server, on a free port of loopback."""
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    listener.daemon_threads = True
-    proxy = Proxy(upstream, listener.server_port)
+    listener = _Listener(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    proxy = kind(upstream, listener.server_port)
 
     class Handler(_Handler):
         pass
@@ -124,6 +125,15 @@ def proxied(upstream: Server) -> Iterator[Proxy]:
 
 def _damaged(body: bytes) -> bytes:
     return bytes([body[0] ^ 1]) + body[1:]
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a client that was killed has reset its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):
