@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from tests.stores.s3_servers import Server
 
@@ -102,9 +103,14 @@ class Proxy:
         return Fault()
 
 
-@contextmanager
-def proxied(upstream: Server, kind: type[P] = Proxy) -> Iterator[P]:  # type: ignore[assignment]
+def proxied(upstream: Server) -> AbstractContextManager[Proxy]:
     """Put a proxy in front of a server, on a free port of loopback."""
+    return proxied_by(Proxy, upstream)
+
+
+@contextmanager
+def proxied_by(kind: type[P], upstream: Server) -> Iterator[P]:
+    """Put a proxy of that kind in front of a server."""
     listener = _Listener(("127.0.0.1", 0), BaseHTTPRequestHandler)
     proxy = kind(upstream, listener.server_port)
 
