@@ -81,9 +81,9 @@ def check(before: dict[str, bytes], after: dict[str, bytes]) -> None:
         now_serial, now_files = shown[path]
         assert now_serial >= serial, "I4: the serial"
         assert now_files.items() >= files.items(), "I4: the links"
-    for path in before:
+    for path, data in before.items():
         if path.startswith("pypi/") or path in {"simple/index.html", "json/index.html", "index.html"}:
-            assert serial_of(path, after.get(path)) >= serial_of(path, before[path]), f"I4: {path}"
+            assert serial_of(path, after.get(path)) >= serial_of(path, data), f"I4: {path}"
 
 
 # ── One page at a time ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -277,7 +277,7 @@ def test_three_publishers_killed_anywhere_keep_the_invariants_and_a_rerun_comple
 ) -> None:
     scheduler, states = explored(scene, SCENES_OF_THREE[scene], looked_at, known_tokens=known_tokens)
 
-    assert len(states) > 10_000
+    assert len(states) > 5_000
     check_reruns(scheduler, states, SCENES_OF_THREE[scene], looked_at)
 
 

@@ -11,6 +11,10 @@ from tests.stores.s3_servers import KEY_ID, SECRET
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pytest
+
+    from tests.stores.s3_proxy import Proxy
+
 CREDENTIALS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, and that they are this endpoint's"
 LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role is given"
 NOT_EMPTY = "this is not taken for an empty index"
@@ -27,6 +31,20 @@ class Trouble:
     """Whether it can be seen when only a range is read."""
     environment: Mapping[str, str] | None = None
     """In the fault's place: how boto3 is set up. Empty values unset."""
+
+    def befall(self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have every read through the proxy go wrong in this way."""
+        if self.fault:
+            proxy.lay("GET", ".*", self.fault)
+        for name, value in (self.environment or {}).items():
+            if value:
+                monkeypatch.setenv(name, value)
+            else:
+                monkeypatch.delenv(name)
+
+    def words(self, proxy: Proxy) -> str:
+        """Return what is said of it there."""
+        return self.said.replace("ENDPOINT ", f"{proxy.server.url} ")
 
 
 READING = {

@@ -74,7 +74,8 @@ class Proxy:
 
     def __init__(self, upstream: Server, port: int) -> None:
         self.server = replace(upstream, url=f"http://127.0.0.1:{port}")
-        self.upstream = urlsplit(upstream.url)
+        """The server as it is reached through the proxy."""
+        self.upstream = upstream
         self.asked: list[str] = []
         self.rules: list[Rule] = []
         self.lock = threading.Lock()
@@ -152,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - the base class's names
 
     def _passed_on(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        upstream = http.client.HTTPConnection(self.proxy.upstream.hostname or "", self.proxy.upstream.port, timeout=30)
+        upstream = http.client.HTTPConnection(urlsplit(self.proxy.upstream.url).netloc, timeout=30)
         headers = {name: value for name, value in self.headers.items() if name.lower() not in {"expect", "connection"}}
         try:
             upstream.request(self.command, self.path, body, headers)

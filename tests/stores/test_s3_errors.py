@@ -58,12 +58,10 @@ def opened(store: S3Store, path: str) -> None:
 def test_a_read_says_what_was_found_and_what_to_do(
     store: S3Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, trouble: Trouble
 ) -> None:
-    if trouble.fault:
-        proxy.lay("GET", ".*", trouble.fault)
-    for name, value in (trouble.environment or {}).items():
-        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name)
+    trouble.befall(proxy, monkeypatch)
+    if trouble.environment:
         store = S3Store(store.location, patience=ONCE)
-    said = trouble.said.replace("ENDPOINT ", f"{proxy.server.url} ")
+    said = trouble.words(proxy)
 
     assert failure(lambda: store.get("x")).messages == (f"cannot read {store.location}/x: {said}",)
     if trouble.of_ranges:
