@@ -30,7 +30,7 @@ from tasks.stores import is_bucket, open_store
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
 from tasks.stores.probe import guarded, memory
-from tasks.uploads import uploads
+from tasks.uploads import reading, uploads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,7 +213,13 @@ def _rebuild(store: Store, context: Context, out: Console) -> list[Result]:
     stock = Stock.of(path for folder in FOLDERS for path in store.list(folder))
     total = sum(len(wheels) for wheels in stock.wheels.values())
     out.info(f"{total} wheels of {len(stock.wheels)} projects are in {store.location}/packages")
-    return list(drive(rebuild(stock, context, lambda filename: out.detail(f"looked at {filename}")), store))
+    with reading(out, total) as done:
+
+        def seen(filename: str) -> None:
+            out.detail(f"looked at {filename}")
+            done()
+
+        return list(drive(rebuild(stock, context, seen), store))
 
 
 def _report(results: Sequence[Result], location: str, overlay: Overlay | None, out: Console) -> None:

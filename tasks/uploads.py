@@ -32,6 +32,35 @@ def uploads(console: Console, wheels: int, size: int, *, every: float = EVERY) -
 
 
 @contextmanager
+def reading(console: Console, wheels: int, *, every: float = EVERY) -> Iterator[Callable[[], None]]:
+    """Show how far a rebuild has come that looks at so many stored wheels; gives what is to be called after each."""
+    if console.quiet or not wheels:
+        yield lambda: None
+    elif console.rich.file.isatty():
+        with _plain_bar(console, wheels) as done:
+            yield done
+    else:
+        lines = _lines(console, wheels, None, every)
+        yield lambda: lines(0)
+
+
+@contextmanager
+def _plain_bar(console: Console, wheels: int) -> Iterator[Callable[[], None]]:
+    from rich.progress import (  # noqa: PLC0415 - heavy: see ``Console.rich``
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("looking at wheels"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console.rich, transient=True) as progress:
+        bar = progress.add_task("", total=wheels)
+        yield lambda: progress.advance(bar)
+
+
+@contextmanager
 def _bar(console: Console, wheels: int, size: int) -> Iterator[Callable[[int], None]]:
     from rich.progress import (  # noqa: PLC0415 - heavy: see ``Console.rich``
         BarColumn,
@@ -60,7 +89,7 @@ def _bar(console: Console, wheels: int, size: int) -> Iterator[Callable[[int], N
         yield done
 
 
-def _lines(console: Console, wheels: int, size: int, every: float) -> Callable[[int], None]:
+def _lines(console: Console, wheels: int, size: int | None, every: float) -> Callable[[int], None]:
     count = sent = 0
     said = time.monotonic()
 
@@ -69,6 +98,7 @@ def _lines(console: Console, wheels: int, size: int, every: float) -> Callable[[
         count, sent = count + 1, sent + more
         if time.monotonic() - said >= every and count < wheels:
             said = time.monotonic()
-            console.info(f"{count} of {wheels} wheels, {sent / _MB:.1f} of {size / _MB:.1f} MB")
+            much = "" if size is None else f", {sent / _MB:.1f} of {size / _MB:.1f} MB"
+            console.info(f"{count} of {wheels} wheels{much}")
 
     return done

@@ -104,13 +104,17 @@ def test_the_url_may_be_the_one_that_installers_are_given(site: Site, url: str) 
     assert site.plan(url) == [f"200 {LIST}", "200 /i/simple/a/index.json"]
 
 
-def test_user_and_password_are_sent_and_never_shown(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_and_password_are_sent_and_never_shown(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     host = site.web.url.removeprefix("http://")
 
     assert plan.main(["--index", f"http://team:secret@{host}/i"]) == 3
 
     assert {asked.headers["authorization"] for asked in site.web.asked} == {"Basic dGVhbTpzZWNyZXQ="}
     assert "secret" not in capsys.readouterr().err
+    with Website(f"http://team:secret@{host}/i/simple/", tmp_path) as index:
+        assert index.location == f"http://{host}/i/"
     assert not [path for path in site.here.folder.rglob("*") if path.is_file() and b"secret" in path.read_bytes()]
 
 

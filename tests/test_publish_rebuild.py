@@ -15,6 +15,7 @@ from tasks.core.index import ProjectPage
 from tasks.core.protocol import Context, publish
 from tasks.core.rebuilding import BATCH, rebuild
 from tasks.core.stock import FOLDERS, Stock
+from tasks.core.storage import Written
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
 from tasks.publish import main
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tasks.core.candidates import Result
-    from tasks.core.storage import Head
+    from tasks.core.storage import Changed, Condition, Head, Kind
     from tasks.stores import Store
 
 TIME = "2026-01-02T03:04:05.000000Z"
@@ -155,12 +156,29 @@ def test_bare_wheels_become_what_publishing_them_makes(here: Path, *, threads: i
     assert store.objects == published(here)
 
 
+class Noting(CountingStore):
+    """Counts by path what was written."""
+
+    def __init__(self, below: Store) -> None:
+        super().__init__(below)
+        self.written: Counter[str] = Counter()
+
+    def put(
+        self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
+    ) -> Written | Changed:
+        answer = super().put(path, data, kind=kind, condition=condition, sha256=sha256)
+        self.written[path] += isinstance(answer, Written)
+        return answer
+
+
 def test_a_project_of_many_wheels_is_written_in_batches(here: Path) -> None:
     wheels = many(here, 2 * BATCH + 1, 1)
     store = bare(*wheels)
+    noting = Noting(store)
 
-    rebuilt(store)
+    rebuilt(noting)
 
+    assert {path: times for path, times in noting.written.items() if times > 1} == {"simple/p0/index.json": 3}
     assert (page(store, "p0").serial, len(page(store, "p0").files)) == (3, 2 * BATCH + 1)
     whole = dict(store.objects)
     assert set(rebuilt(store).values()) == {"unchanged"}
