@@ -129,6 +129,21 @@ def test_a_large_wheel_is_not_held_in_memory(here: Path) -> None:
     assert peak < 12 << 20
 
 
+def test_of_many_wheels_only_a_batch_is_held_in_memory(here: Path) -> None:
+    described = "".join(f"X-{i}: {'x' * 90}\n" for i in range(1000))  # 100 kB of metadata
+    store = bare(*(make_wheel(here, "demo", f"1.{i}", headers=described) for i in range(4 * BATCH)))
+    before = sum(map(len, store.objects.values()))
+    tracemalloc.start()
+    try:
+        rebuilt(store)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    written = sum(map(len, store.objects.values())) - before
+    assert peak - written < 2 * BATCH * len(described)
+
+
 def test_every_request_of_a_rebuild(here: Path) -> None:
     (wheel,) = many(here, 1, 1)
     counting = CountingStore(bare(wheel))
