@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from tasks.core.protocol import Context, publish
 from tasks.core.rebuilding import BATCH, rebuild
 from tasks.core.stock import FOLDERS, Stock
 from tasks.core.storage import Written
+from tasks.core.yanking import yank
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
 from tasks.publish import main
@@ -320,6 +322,22 @@ def test_a_wheel_that_was_changed_behind_its_page_is_reported(here: Path, change
     else:  # without a checksum of the store's the size is all that tells, short of reading every wheel each time
         assert said == {DEMO: "unchanged"}
     assert {**store.objects, f"packages/{DEMO}": wheel.read_bytes()} == whole
+
+
+@pytest.mark.parametrize("yanked", [False, True])
+def test_a_wheel_that_was_published_since_the_listing_is_no_loss(here: Path, *, yanked: bool) -> None:
+    make_wheel(here / "wheels")
+    store = MemoryStore()
+    stock = Stock.of(())
+    store.objects = published(here)
+    if yanked:
+        drive(yank([DEMO], "bad", context_of(store)), store)
+    before = dict(store.objects)
+
+    # The project is in the listing of simple/ already, its wheel was not yet in that of packages/.
+    assert said(drive(rebuild(replace(stock, states=frozenset({page(store).name})), context_of(store)), store)) == {}
+
+    assert store.objects == before
 
 
 def test_metadata_that_are_gone_or_other_ones_are_made_anew(here: Path) -> None:

@@ -127,14 +127,15 @@ def _sound(project: Project, state: Stored | None) -> tuple[ProjectPage, list[Re
 def _missing(page: ProjectPage, stock: Stock) -> Generator[Operation, Any, list[Result]]:
     """Return what becomes of the files that a page lists and ``packages/`` has not.
 
-    One that was yanked before it was taken away is removed from the page; any other is a loss.
+    One that was yanked before it was taken away is removed from the page; any other is a loss, unless it is there after
+    all: put since ``packages/`` was listed.
     """
     there = set(stock.wheels.get(page.name, ()))
     results = []
     for file in page.files:
-        if file.url or file.filename in there:
+        if file.url or file.filename in there or (yield Look(wheel_path(file.filename))) is not None:
             continue
-        if file.yanked is not None and (yield Look(wheel_path(file.filename))) is None:
+        if file.yanked is not None:
             results.append(Result(filename=file.filename, outcome=Outcome.REMOVED))
         else:
             results.append(_lost(page_path(page.name), file.filename))
