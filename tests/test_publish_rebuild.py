@@ -179,12 +179,13 @@ class Noting(CountingStore):
     def __init__(self, below: Store) -> None:
         super().__init__(below)
         self.written: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
 
     def put(
         self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
     ) -> Written | Changed:
         answer = super().put(path, data, kind=kind, condition=condition, sha256=sha256)
-        self.written[path] += isinstance(answer, Written)
+        (self.written if isinstance(answer, Written) else self.refused)[path] += 1
         return answer
 
 
@@ -196,6 +197,7 @@ def test_a_project_of_many_wheels_is_written_in_batches(here: Path) -> None:
     rebuilt(noting)
 
     assert {path: times for path, times in noting.written.items() if times > 1} == {"simple/p0/index.json": 3}
+    assert noting.refused["simple/p0/index.json"] == 0
     assert (page(store, "p0").serial, len(page(store, "p0").files)) == (3, 2 * BATCH + 1)
     whole = dict(store.objects)
     assert set(rebuilt(store).values()) == {"unchanged"}
@@ -487,3 +489,25 @@ def test_a_wheel_that_was_deleted_without_a_yank_stays_on_its_page(
         f"error: {DEMO}: simple/demo/index.json lists it, and packages/ has it not: restore it"
     ]
     assert [file.filename for file in page(DirectoryStore("dist/index")).files] == [DEMO]
+
+
+def test_a_wheel_that_is_unyanked_at_the_last_moment_stays_on_its_page(here: Path) -> None:
+    wheel = make_wheel(here)
+    store = bare(wheel, make_wheel(here, "demo", "2.0"))
+    rebuilt(store)
+    drive(yank([DEMO], "bad", context_of(store)), store)
+    del store.objects[f"packages/{DEMO}"]
+
+    class Meddling(CountingStore):
+        def put(
+            self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
+        ) -> Written | Changed:
+            if not self.requests["put"]:
+                store.objects[f"packages/{DEMO}"] = wheel.read_bytes()
+                drive(yank([DEMO], None, context_of(store)), store)
+            return super().put(path, data, kind=kind, condition=condition, sha256=sha256)
+
+    assert rebuilt(Meddling(store)) == {"demo-2.0-py3-none-any.whl": "unchanged"}
+
+    assert [file.filename for file in page(store).files] == [DEMO, "demo-2.0-py3-none-any.whl"]
+    assert rebuilt(store) == {DEMO: "unchanged", "demo-2.0-py3-none-any.whl": "unchanged"}
