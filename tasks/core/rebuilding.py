@@ -127,8 +127,8 @@ def _sound(project: Project, state: Stored | None) -> tuple[ProjectPage, list[Re
 def _missing(page: ProjectPage, stock: Stock) -> Generator[Operation, Any, tuple[set[str], list[Result]]]:
     """Return of the files that a page lists and ``packages/`` has not those to remove from it, and those that are lost.
 
-    One that was yanked before it was taken away is to be removed; any other is a loss, unless it is there after all: put
-    since ``packages/`` was listed.
+    One that was yanked before it was taken away is to be removed; any other is a loss, unless it is there after all:
+    put since ``packages/`` was listed.
     """
     there = set(stock.wheels.get(page.name, ()))
     removed, lost = set(), []
