@@ -118,6 +118,13 @@ def bench(session: nox.Session) -> None:
         session.run("python", "-m", f"benchmarks.bench_{name}")
 
 
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """Publish from 32 processes that are killed at random, while others read; CHAOS_SEED repeats a run's kills."""
+    install(session, "chaos")
+    session.run("python", "-m", "tests.chaos", *session.posargs)
+
+
 @nox.session(name="tests-system", default=False)
 def tests_system(session: nox.Session) -> None:
     """Run the tests that need system packages, or much from the index; as root on Debian, install those first."""

@@ -95,7 +95,7 @@ class Receipt:
         """Return what still counts, the index having this list by now; nothing does where it has none."""
         if listed is None:
             return Receipt()
-        known = {project.name: (project.serial, project.state) for project in listed.projects}
+        known = {str(project.name): (project.serial, project.state) for project in listed.projects}
         wheels = {name: one for name, one in self.wheels.items() if known.get(one.project) == (one.serial, one.state)}
         return Receipt(serial=self.serial, wheels=wheels, visits=self.visits if listed.serial >= self.serial else {})
 

@@ -181,7 +181,7 @@ def as_it_is(steps: Generator[Operation, Any, Any]) -> Generator[Operation, Any,
 
 def publisher(one: Candidate | str, looked_at: str, *, known_tokens: bool, mutation: Mutation) -> Publisher:
     """Return what publishes a wheel, or yanks or unyanks ours."""
-    how = {"known_tokens": known_tokens, "static_json": "json" in looked_at}
+    how: dict[str, Any] = {"known_tokens": known_tokens, "static_json": "json" in looked_at}
 
     def acting() -> Generator[Operation, Any, Any]:
         if isinstance(one, str):

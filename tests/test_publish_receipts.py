@@ -79,7 +79,8 @@ LOOKS = ["GET index.html", "GET simple/index.json"]
 DEMO, OTHER = "GET simple/demo/index.json", "GET simple/other/index.json"
 
 
-def test_nothing_in_dist_costs_two_requests(here: Path, bucket: str, shared: Proxy) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_nothing_in_dist_costs_two_requests(here: Path, shared: Proxy) -> None:
     three_projects(here)
     assert main([]) == 0
     (here / "empty").mkdir()
@@ -110,8 +111,9 @@ def test_nothing_since_the_receipt_costs_two_requests_reads_no_wheel_and_writes_
     assert [name.partition("-")[0] for name in read.published] == ["demo", "other", "third"]
 
 
+@pytest.mark.usefixtures("bucket")
 def test_without_a_receipt_it_is_one_request_more_for_each_project_and_visit_and_never_a_write(
-    here: Path, bucket: str, shared: Proxy
+    here: Path, shared: Proxy
 ) -> None:
     three_projects(here)
     assert main([]) == 0
@@ -150,6 +152,7 @@ def same_times_other_bytes(here: Path) -> None:
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
+@pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize(
     ("change", "code", "looked_at"),
     [
@@ -159,7 +162,7 @@ def same_times_other_bytes(here: Path) -> None:
     ],
 )
 def test_a_wheel_whose_files_changed_is_looked_at_again(
-    here: Path, bucket: str, shared: Proxy, change: Callable[[Path], None], code: int, looked_at: list[str]
+    here: Path, shared: Proxy, change: Callable[[Path], None], code: int, looked_at: list[str]
 ) -> None:
     three_projects(here)
     assert main([]) == 0
@@ -171,9 +174,8 @@ def test_a_wheel_whose_files_changed_is_looked_at_again(
     assert asked(shared) == sorted([*LOOKS, *looked_at])
 
 
-def test_a_project_that_somebody_else_changed_is_looked_at_again_and_once(
-    here: Path, bucket: str, shared: Proxy
-) -> None:
+@pytest.mark.usefixtures("bucket")
+def test_a_project_that_somebody_else_changed_is_looked_at_again_and_once(here: Path, shared: Proxy) -> None:
     three_projects(here)
     assert main([]) == 0
     make_wheel(here / "theirs" / "wheels", "demo", "2.0")
@@ -327,10 +329,10 @@ def a_rebuild(here: Path) -> list[str]:
     return ["--rebuild"]
 
 
+@pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize("prepare", [wheels_of_all_kinds, one_more, a_yank, a_rebuild])
 def test_a_dry_run_lists_just_the_writes_of_the_run_that_follows(
     here: Path,
-    bucket: str,
     shared: Proxy,
     capsys: pytest.CaptureFixture[str],
     prepare: Callable[[Path], list[str]],

@@ -83,8 +83,7 @@ def open_store(location: str) -> Store:
         shown = without_credentials(location)
         raise BadInput(f"the index {shown} is read over HTTP, which plan alone can do: name where it lies itself")
     if not location or name not in STORES:
-        known = ", ".join(["a directory", *(f"{known}://…" for known in sorted(STORES) if known)])
-        raise BadInput(f"the index is {location or '(empty)'!r}, expected {known}")
+        raise BadInput(f"the index is {location or '(empty)'!r}, expected a directory or s3://bucket/prefix")
     return STORES[name](location)
 
 

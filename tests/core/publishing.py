@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from packaging.utils import canonicalize_name
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tasks.core.candidates import Result
     from tasks.core.storage import Operation
 
+T = TypeVar("T")
 TIME = "2026-01-02T03:04:05.000000Z"
 
 
@@ -83,10 +84,8 @@ def rebuilding(store: MemoryStore, **context: Any) -> Generator[Operation, Any, 
     return rebuild(Stock.of(store.objects), context_of(**context))
 
 
-def run(
-    store: MemoryStore, generator: Generator[Operation, Any, tuple[Result, ...]], *known: Candidate
-) -> tuple[list[str], tuple[Result, ...]]:
-    """Return what was done, a word and a path each, and the results."""
+def run(store: MemoryStore, generator: Generator[Operation, Any, T], *known: Candidate) -> tuple[list[str], T]:
+    """Return what was done, a word and a path each, and what the generator returns."""
     asked: list[str] = []
     answer: object = None
     stored = {one.source: one for one in known if isinstance(one.source, bytes)}

@@ -342,7 +342,7 @@ class Scheduler:
         return end, puts + more
 
 
-def without(dropped: Callable[[str], bool], steps: Generator[Operation, Any, T]) -> Generator[Operation, Any, T | None]:
+def without(dropped: Callable[[str], bool], steps: Generator[Operation, Any, Any]) -> Generator[Operation, Any, Any]:
     """Leave out what is done with some paths: nothing is found there, and what is put there is taken as written.
 
     What begins with such a path is left out as a whole: it brings up that page.
@@ -353,8 +353,7 @@ def without(dropped: Callable[[str], bool], steps: Generator[Operation, Any, T])
         try:
             operation = steps.send(answer)
         except StopIteration as stop:
-            result: T = stop.value
-            return result
+            return stop.value
         if isinstance(operation, Together):
             answer = yield Together(without(dropped, each) for each in operation.steps)
         elif first and dropped(operation.path):

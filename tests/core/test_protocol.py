@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import pytest
@@ -16,6 +18,11 @@ from tasks.core.protocol import Context, publish
 from tests.core.publishing import TIME, page, published, rebuilding, run, steps, wheel
 from tests.core.scheduler import Lines, perform, sequential
 from tests.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tasks.core.storage import Request
 
 
 def test_the_first_wheel_is_written_before_what_lists_it_and_the_list_last() -> None:
@@ -119,14 +126,18 @@ def test_visits_of_one_name_are_two_if_they_say_different_things_also_where_anot
     assert [step for step in asked if step.startswith("put")] == []
 
 
+def run_on(requests: Generator[Request, Any, Any], answer: object, store: MemoryStore) -> None:
+    with contextlib.suppress(StopIteration):
+        while True:
+            answer = perform(requests.send(answer), store, {})
+
+
 def test_a_visit_that_loses_its_name_to_another_one_meanwhile_takes_the_next() -> None:
     store, filing = MemoryStore(), sequential(file_visits([("local-1.json", b"ours")]))
     answer = perform(next(filing), store, {})
     store.objects["visits/local-1.json"] = b"theirs"
 
-    with pytest.raises(StopIteration):
-        while True:
-            answer = perform(filing.send(answer), store, {})
+    run_on(filing, answer, store)
 
     assert store.objects == {"visits/local-1.json": b"theirs", "visits/local-1-2.json": b"ours"}
 

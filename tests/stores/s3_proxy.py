@@ -6,20 +6,23 @@ import http.client
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from tests.stores.s3_servers import Server
 
 REGISTERED = http.client.responses
+P = TypeVar("P", bound="Proxy")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +103,16 @@ class Proxy:
         return Fault()
 
 
-@contextmanager
-def proxied(upstream: Server) -> Iterator[Proxy]:
+def proxied(upstream: Server) -> AbstractContextManager[Proxy]:
     """Put a proxy in front of a server, on a free port of loopback."""
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    listener.daemon_threads = True
-    proxy = Proxy(upstream, listener.server_port)
+    return proxied_by(Proxy, upstream)
+
+
+@contextmanager
+def proxied_by(kind: type[P], upstream: Server) -> Iterator[P]:
+    """Put a proxy of that kind in front of a server."""
+    listener = _Listener(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    proxy = kind(upstream, listener.server_port)
 
     class Handler(_Handler):
         pass
@@ -124,6 +131,15 @@ def proxied(upstream: Server) -> Iterator[Proxy]:
 
 def _damaged(body: bytes) -> bytes:
     return bytes([body[0] ^ 1]) + body[1:]
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a client that was killed has reset its connection."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -129,9 +129,13 @@ def _client(url: str) -> S3Client:
 
 
 @contextmanager
-def moto() -> Iterator[Server]:
-    """Start a server of moto's: it honours conditions, keeps checksums and compares them with nothing."""
-    with _running([sys.executable, "-W", "ignore", "-c", MOTO], r"port=(\d+)") as port:
+def moto(page: int = 1000) -> Iterator[Server]:
+    """Start a server of moto's: it honours conditions, keeps checksums and compares them with nothing.
+
+    It lists as many objects a ``page``.
+    """
+    environment = {**os.environ, "MOTO_S3_DEFAULT_MAX_KEYS": str(page)}
+    with _running([sys.executable, "-W", "ignore", "-c", MOTO], r"port=(\d+)", environment) as port:
         yield Server(url=f"http://127.0.0.1:{port}")
 
 
