@@ -253,6 +253,15 @@ def test_a_receipt_that_cannot_be_understood_counts_for_nothing_and_is_replaced(
     assert list(Receipt.read(here / "dist", "index").wheels) == ["demo-1.0-py3-none-any.whl"]
 
 
+def test_a_receipt_of_another_format_counts_for_nothing(here: Path) -> None:
+    make_wheel(here / "dist" / "wheels")
+    assert main(["--index=index"]) == 0
+    path = here / "dist" / FILE
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+
+    assert Receipt.read(here / "dist", "index") == Receipt()
+
+
 def test_each_index_has_its_receipt(here: Path) -> None:
     make_wheel(here / "dist" / "wheels")
 
