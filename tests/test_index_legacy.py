@@ -35,8 +35,8 @@ def dumb_pypi(index: Path, files: Sequence[str]) -> None:
     """Write dumb-pypi's pages for these files."""
     listing = index.parent / "files"
     listing.write_text("".join(f"{name}\n" for name in files))
-    options = ["--package-list", listing, "--packages-url", "../../packages", "--output-dir", index]
-    subprocess.run([DUMB_PYPI, *options], check=True)
+    options = ["--package-list", str(listing), "--packages-url", "../../packages", "--output-dir", str(index)]
+    subprocess.run([str(DUMB_PYPI), *options], check=True)
 
 
 def snapshot(index: Path) -> dict[str, bytes]:

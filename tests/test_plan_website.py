@@ -91,6 +91,7 @@ def test_what_changed_is_read_and_nothing_else(site: Site) -> None:
 def test_a_server_without_validators_is_asked_for_everything_and_parsed_once(site: Site) -> None:
     site.publish("a", WHEEL)
     for path, reply in site.web.replies.items():
+        assert isinstance(reply, Reply)
         site.web.replies[path] = replace(reply, headers={"Content-Type": JSON})
 
     assert site.plan() == [f"200 {LIST}", "200 /i/simple/a/index.json"]
@@ -247,8 +248,8 @@ def test_a_bucket_costs_the_same_signed_and_anonymous(tmp_path: Path, monkeypatc
         for path in (here.folder / "dist/index").rglob("index.json"):
             store.put(str(path.relative_to(here.folder / "dist/index")), path.read_bytes(), kind=Kind.STATE)
         bucket, _, prefix = store.location.removeprefix("s3://").partition("/")
-        for path in store.list("simple/"):
-            recording.server.client.put_object_acl(Bucket=bucket, Key=f"{prefix}/{path}", ACL="public-read")
+        for stored in store.list("simple/"):
+            recording.server.client.put_object_acl(Bucket=bucket, Key=f"{prefix}/{stored}", ACL="public-read")
         top = store.location.removeprefix("s3:/")
         costs = {}
         for index in (store.location, f"{recording.server.url}{top}"):

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from tasks.core.protocol import Context, publish
 from tasks.core.rebuilding import BATCH, rebuild
 from tasks.core.stock import FOLDERS, Stock
 from tasks.core.storage import Written
+from tasks.core.yanking import yank
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
 from tasks.publish import main
@@ -129,6 +131,21 @@ def test_a_large_wheel_is_not_held_in_memory(here: Path) -> None:
     assert peak < 12 << 20
 
 
+def test_of_many_wheels_only_a_batch_is_held_in_memory(here: Path) -> None:
+    described = f"\n{'x' * 100_000}"  # what the project says of itself, in each wheel's metadata
+    store = bare(*(make_wheel(here, "demo", f"1.{i}", headers=described) for i in range(4 * BATCH)))
+    before = sum(map(len, store.objects.values()))
+    tracemalloc.start()
+    try:
+        rebuilt(store)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    written = sum(map(len, store.objects.values())) - before
+    assert peak - written < 2 * BATCH * len(described)
+
+
 def test_every_request_of_a_rebuild(here: Path) -> None:
     (wheel,) = many(here, 1, 1)
     counting = CountingStore(bare(wheel))
@@ -162,12 +179,13 @@ class Noting(CountingStore):
     def __init__(self, below: Store) -> None:
         super().__init__(below)
         self.written: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
 
     def put(
         self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
     ) -> Written | Changed:
         answer = super().put(path, data, kind=kind, condition=condition, sha256=sha256)
-        self.written[path] += isinstance(answer, Written)
+        (self.written if isinstance(answer, Written) else self.refused)[path] += 1
         return answer
 
 
@@ -179,6 +197,7 @@ def test_a_project_of_many_wheels_is_written_in_batches(here: Path) -> None:
     rebuilt(noting)
 
     assert {path: times for path, times in noting.written.items() if times > 1} == {"simple/p0/index.json": 3}
+    assert noting.refused["simple/p0/index.json"] == 0
     assert (page(store, "p0").serial, len(page(store, "p0").files)) == (3, 2 * BATCH + 1)
     whole = dict(store.objects)
     assert set(rebuilt(store).values()) == {"unchanged"}
@@ -305,6 +324,22 @@ def test_a_wheel_that_was_changed_behind_its_page_is_reported(here: Path, change
     else:  # without a checksum of the store's the size is all that tells, short of reading every wheel each time
         assert said == {DEMO: "unchanged"}
     assert {**store.objects, f"packages/{DEMO}": wheel.read_bytes()} == whole
+
+
+@pytest.mark.parametrize("yanked", [False, True])
+def test_a_wheel_that_was_published_since_the_listing_is_no_loss(here: Path, *, yanked: bool) -> None:
+    make_wheel(here / "wheels")
+    store = MemoryStore()
+    stock = Stock.of(())
+    store.objects = published(here)
+    if yanked:
+        drive(yank([DEMO], "bad", context_of(store)), store)
+    before = dict(store.objects)
+
+    # The project is in the listing of simple/ already, its wheel was not yet in that of packages/.
+    assert said(drive(rebuild(replace(stock, states=frozenset({page(store).name})), context_of(store)), store)) == {}
+
+    assert store.objects == before
 
 
 def test_metadata_that_are_gone_or_other_ones_are_made_anew(here: Path) -> None:
@@ -454,3 +489,25 @@ def test_a_wheel_that_was_deleted_without_a_yank_stays_on_its_page(
         f"error: {DEMO}: simple/demo/index.json lists it, and packages/ has it not: restore it"
     ]
     assert [file.filename for file in page(DirectoryStore("dist/index")).files] == [DEMO]
+
+
+def test_a_wheel_that_is_unyanked_at_the_last_moment_stays_on_its_page(here: Path) -> None:
+    wheel = make_wheel(here)
+    store = bare(wheel, make_wheel(here, "demo", "2.0"))
+    rebuilt(store)
+    drive(yank([DEMO], "bad", context_of(store)), store)
+    del store.objects[f"packages/{DEMO}"]
+
+    class Meddling(CountingStore):
+        def put(
+            self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
+        ) -> Written | Changed:
+            if not self.requests["put"]:
+                store.objects[f"packages/{DEMO}"] = wheel.read_bytes()
+                drive(yank([DEMO], None, context_of(store)), store)
+            return super().put(path, data, kind=kind, condition=condition, sha256=sha256)
+
+    assert rebuilt(Meddling(store)) == {"demo-2.0-py3-none-any.whl": "unchanged"}
+
+    assert [file.filename for file in page(store).files] == [DEMO, "demo-2.0-py3-none-any.whl"]
+    assert rebuilt(store) == {DEMO: "unchanged", "demo-2.0-py3-none-any.whl": "unchanged"}

@@ -137,6 +137,8 @@ def bring_up(
         return None, [one.result for one in settled]
     listed, files = ListedProject.of(after), {file.filename: file for file in after.files}
     results = [_final(one, after, files.get(one.offered.filename), listed) for one in settled]
+    gone = sorted(set(removed) - files.keys())
+    results += [Result(filename=filename, outcome=Outcome.REMOVED) for filename in gone]
     if changed and read.settings != after.settings:
         results.append(Result(filename=page_path(project.name), outcome=Outcome.CHANGED))
     return listed, results

@@ -73,9 +73,8 @@ def _project(
     state = yield from get(page_path(project.name))
     page, results = _sound(project, state)
     files = {file.filename: file for file in page.files}
-    missing = yield from _missing(page, stock)
-    results += missing
-    removed = {one.filename for one in missing if one.outcome is Outcome.REMOVED}
+    removed, lost = yield from _missing(page, stock)
+    results += lost
     theirs = state is None and project.name in stock.foreign
     for batch, last in _batches(stock.wheels.get(project.name, ()), whole=theirs):
         found = yield from together(
@@ -88,7 +87,8 @@ def _project(
             results += wrong
             if kept:
                 return None, results
-        listed, outcomes = yield from bring_up(project, candidates, state, removed=removed, derived=last)
+        gone = removed if last else ()
+        listed, outcomes = yield from bring_up(project, candidates, state, removed=gone, derived=last)
         results += outcomes
         if last:
             return listed, results
@@ -124,21 +124,22 @@ def _sound(project: Project, state: Stored | None) -> tuple[ProjectPage, list[Re
         return project.page(None), [Result(filename=path, outcome=Outcome.INVALID, note=note)]
 
 
-def _missing(page: ProjectPage, stock: Stock) -> Generator[Operation, Any, list[Result]]:
-    """Return what becomes of the files that a page lists and ``packages/`` has not.
+def _missing(page: ProjectPage, stock: Stock) -> Generator[Operation, Any, tuple[set[str], list[Result]]]:
+    """Return of the files that a page lists and ``packages/`` has not those to remove from it, and those that are lost.
 
-    One that was yanked before it was taken away is removed from the page; any other is a loss.
+    One that was yanked before it was taken away is to be removed; any other is a loss, unless it is there after all:
+    put since ``packages/`` was listed.
     """
     there = set(stock.wheels.get(page.name, ()))
-    results = []
+    removed, lost = set(), []
     for file in page.files:
-        if file.url or file.filename in there:
+        if file.url or file.filename in there or (yield Look(wheel_path(file.filename))) is not None:
             continue
-        if file.yanked is not None and (yield Look(wheel_path(file.filename))) is None:
-            results.append(Result(filename=file.filename, outcome=Outcome.REMOVED))
+        if file.yanked is not None:
+            removed.add(file.filename)
         else:
-            results.append(_lost(page_path(page.name), file.filename))
-    return results
+            lost.append(_lost(page_path(page.name), file.filename))
+    return removed, lost
 
 
 def _wheel(
