@@ -343,6 +343,15 @@ def test_a_put_that_was_repeated_and_met_anothers_work_has_not_written(store: S3
     assert asked(proxy, store)[-2:] == ["PUT x", "HEAD x"]
 
 
+def test_a_put_that_was_repeated_and_met_a_work_without_checksum_has_not_written(store: S3Store, proxy: Proxy) -> None:
+    proxy.server.client.put_object(Bucket=store.bucket, Key=f"{store.prefix}x", Body=b"another tool's")
+    proxy.reset()
+    proxy.lay("PUT", ".*/x", Fault(reset=True), times=1)
+
+    assert store.put("x", b"1", kind=Kind.WHEEL, condition=IF_ABSENT) == Changed()
+    assert asked(proxy, store) == ["PUT x", "PUT x", "HEAD x", "GET x"]
+
+
 def test_a_put_that_was_not_repeated_does_not_look(store: S3Store, proxy: Proxy) -> None:
     put(store, "x", b"1")
     proxy.reset()
