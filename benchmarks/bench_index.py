@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import far_plan
 from benchmarks.bench_pages import HERE, write_inputs
 from benchmarks.far_away import far_away, passing_to
 from benchmarks.plot import Series, plot
@@ -50,7 +51,7 @@ def main() -> int:
             with s3_server() as server:
                 built = _built()
                 counts = {size: _one_more(server, size, built) for size in SIZES}
-                rows = [*_nothing(server, built), *_more(counts), *_first(server)]
+                rows = [*_nothing(server, built), *_more(counts), *_first(server), *far_plan.rows(server)]
             changed = {size: _rewritten(size) for size in SIZES[:-1]}
             rows += [*_pages(10_000, 5), *_pages(100_000, 1, memory=500)]
         finally:
