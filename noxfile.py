@@ -46,6 +46,7 @@ PROGRAMS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "bwrap": "bubblewrap",
     "musl-gcc": "musl-tools",
+    "nginx": "nginx-light",
     "strace": "strace",
 }
 

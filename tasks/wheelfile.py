@@ -17,9 +17,9 @@ from tasks.core.binaries import HEAD, BrokenBinary, read_binary
 from tasks.core.wheels import Member, WheelContents, WheelName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import IO
 
 _CHUNK = 1024 * 1024  # bytes
 
@@ -47,29 +47,45 @@ def read_wheel(path: Path) -> WheelContents:
         return read_open_wheel(file, path.name)
 
 
-def read_open_wheel(file: BinaryIO, filename: str) -> WheelContents:
+def read_open_wheel(file: IO[bytes], filename: str) -> WheelContents:
     """Read a wheel from a seekable file, wherever that lies: see :func:`read_wheel`."""
+    return _read_archive(file, filename, _member, lambda: _digest(file))
+
+
+def skim_wheel(file: IO[bytes], filename: str, sha256: str) -> WheelContents:
+    """Read a wheel's directory and metadata, and nothing else of it; its ``sha256`` is known.
+
+    Raises as :func:`read_wheel` does. What is damaged elsewhere in the file is not found.
+    """
+    return _read_archive(file, filename, _unread_member, lambda: sha256)
+
+
+def _read_archive(
+    file: IO[bytes],
+    filename: str,
+    member: Callable[[zipfile.ZipFile, zipfile.ZipInfo], Member],
+    digest: Callable[[], str],
+) -> WheelContents:
     try:
         WheelName.parse(filename)
         with zipfile.ZipFile(file) as archive:
             dist_info = _dist_info(archive)
-            members = tuple(_member(archive, info) for info in archive.infolist() if not info.is_dir())
             return WheelContents(
                 filename=filename,
-                sha256=_digest(file),
-                size=file.tell(),
-                members=members,
+                members=tuple(member(archive, info) for info in archive.infolist() if not info.is_dir()),
                 dist_info=dist_info,
                 metadata=_read(archive, f"{dist_info}/METADATA"),
                 wheel=_read(archive, f"{dist_info}/WHEEL"),
                 record=_read(archive, f"{dist_info}/RECORD"),
+                sha256=digest(),
+                size=file.seek(0, io.SEEK_END),
             )
     except _UNREADABLE as error:
         raise UnreadableWheel(str(error)) from error
 
 
-def _digest(file: BinaryIO) -> str:
-    """Return the sha256 of all of a file; it is left at its end."""
+def _digest(file: IO[bytes]) -> str:
+    """Return the sha256 of all of a file."""
     digest = hashlib.sha256()
     file.seek(0)
     while chunk := file.read(_CHUNK):
@@ -89,6 +105,10 @@ def _read(archive: zipfile.ZipFile, path: str) -> bytes:
         return archive.read(path)
     except KeyError:
         raise UnreadableWheel(f"{path} is missing") from None
+
+
+def _unread_member(_: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    return Member(path=info.filename, size=info.file_size, sha256=None)
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:

@@ -93,6 +93,7 @@ class Outcome(Enum):
     ADOPTED = "adopted"
     YANKED = "yanked"
     UNYANKED = "unyanked"
+    REMOVED = "removed"
     CHANGED = "with other settings"
     REFUSED = "refused"
     INVALID = "invalid"

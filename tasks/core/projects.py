@@ -117,10 +117,11 @@ class Project:
         return policy.settings(self.name, page.settings) if policy else page.settings
 
     def change(
-        self, change: Callable[[ProjectPage], ProjectPage], read: Stored | None
+        self, change: Callable[[ProjectPage], ProjectPage], read: Stored | None, *, derived: bool = True
     ) -> Generator[Operation, Any, tuple[ProjectPage | None, bool]]:
         """Change the project's state and bring up what is rendered from it; return its page, and whether it changed.
 
+        Without ``derived`` nothing is rendered yet: the project is unfinished, as if somebody had been killed.
         ``change`` gives the page itself where nothing is to be done. The page is None where the project has no state.
         """
 
@@ -133,8 +134,8 @@ class Project:
         if after is None:
             return None, False
         page = self.page(after)
-        if before != after or page.serial > self.complete_serial or self.rebuild:
-            yield from together(derive(derived, before, after) for derived in self._derived(page))
+        if derived and (before != after or page.serial > self.complete_serial or self.rebuild):
+            yield from together(derive(document, before, after) for document in self._derived(page))
         return page, before != after
 
     def _derived(self, page: ProjectPage) -> Iterator[Derived]:

@@ -9,9 +9,10 @@ At every instant, whatever runs beside it and wherever it is killed:
 - I5  rerunning a publish that died completes it, and rerunning one that finished changes nothing.
 
 The order gives them: wheel (never over another) → metadata, record, log, attestations → the project's state by
-compare-and-swap → its pages → the project's serial in the list by compare-and-swap → the list's pages → the home page. A
-project whose own serial is above the list's is unfinished, and so is a list whose home page is not what it renders to:
-whoever meets one completes it. Within a step, wheels, projects and pages go side by side: no order among them matters.
+compare-and-swap → its pages → the project's serial in the list by compare-and-swap → the list's pages → the home page.
+A project whose own serial is above the list's is unfinished, and so is a list whose home page is not what it renders
+to: whoever meets one completes it. Within a step, wheels, projects and pages go side by side: no order among them
+matters.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
     from tasks.core.index import ProjectPage
     from tasks.core.index_file import IndexFile
     from tasks.core.project_list import ProjectList
-    from tasks.core.storage import Operation
+    from tasks.core.storage import Operation, Stored
 
-__all__ = ["Context", "Opening", "Renderer", "Settled", "look", "publish"]
+__all__ = ["Context", "Opening", "Renderer", "Settled", "bring_up", "look", "publish", "spoiled", "unsettled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +57,19 @@ class Settled:
 
 
 def publish(
-    candidates: Iterable[Candidate],
-    context: Context,
-    *,
-    rebuild: Collection[NormalizedName] | None = None,
-    opening: Opening | None = None,
+    candidates: Iterable[Candidate], context: Context, *, opening: Opening | None = None
 ) -> Generator[Operation, Any, tuple[Result, ...]]:
     """Put wheels on the index; return what became of each, sorted by file name.
 
-    ``rebuild`` names projects that are made whole from what is stored, whether or not they look finished, and lets
-    pages of other tools be replaced. Projects whose settings are not the policy's get those. No two candidates may have
-    the same file name. Where nothing changes the requests are two, and one for each project, and nothing is written; the
-    two are not made where the ``opening`` is given.
+    Projects whose settings are not the policy's get those. No two candidates may have the same file name. Where nothing
+    changes the requests are two, and one for each project, and nothing is written; the two are not made where the
+    ``opening`` is given.
 
     Raises :class:`Refused` for an index of another tool, :class:`ServiceFailed` for a state that cannot be read.
     """
     if opening is None:
         opening = yield from look()
-    if opening.listing is None and rebuild is None:
+    if opening.listing is None:
         listing, theirs = yield from foreign(LIST_PATH, LIST_HTML_PATH)
         if theirs:
             raise Refused(f"{LIST_HTML_PATH} {FOREIGN}")
@@ -81,16 +77,15 @@ def publish(
     listed = opening.listed
     serials = {project.name: project.serial for project in listed.projects}
     by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
-    names = sorted({*by_project, *(rebuild or ()), *_unsettled(listed, context)})
+    names = sorted({*by_project, *unsettled(listed, context)})
     done = yield from together(
-        _project(Project(name, context, serials.get(name, 0), rebuild is not None), by_project.get(name, ()))
-        for name in names
+        _project(Project(name, context, serials.get(name, 0)), by_project.get(name, ())) for name in names
     )
     yield from commit(opening, [project for project, _ in done if project], context)
     return tuple(sorted(chain.from_iterable(results for _, results in done), key=lambda result: result.filename))
 
 
-def _unsettled(listed: ProjectList, context: Context) -> Iterator[NormalizedName]:
+def unsettled(listed: ProjectList, context: Context) -> Iterator[NormalizedName]:
     """Yield the projects of the list that the policy names and that have other settings."""
     policy = context.policy
     for project in listed.projects:
@@ -106,32 +101,51 @@ def _order(candidate: Candidate) -> tuple[str, str]:
 def _project(
     project: Project, candidates: Sequence[Candidate]
 ) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
-    """Bring one project's wheels, state and pages up to date; return how it is listed, None where it has no state."""
+    """Bring one project up to date, unless it is another tool's; return how it is listed, None where it is not."""
     path, html_path = page_path(project.name), page_html_path(project.name)
     state = yield from get(path)
-    if state is None and not project.rebuild:
+    if state is None:
         state, theirs = yield from foreign(path, html_path)
         if theirs:
             return None, [_result(candidate, Outcome.REFUSED, f"{html_path} {FOREIGN}") for candidate in candidates]
+    return (yield from bring_up(project, candidates, state))
+
+
+def bring_up(
+    project: Project,
+    candidates: Sequence[Candidate],
+    state: Stored | None,
+    *,
+    removed: Collection[str] = (),
+    derived: bool = True,
+) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
+    """Bring one project's wheels, state and pages up to date; return how it is listed, None where it has no state.
+
+    ``state`` is what was read of it. Of files that are ``removed`` the yanked ones are taken off the page. Without
+    ``derived`` its pages are left for a later time.
+    """
     read = project.page(data_of(state))
     page = read.set(project.settings(read))
     files = {file.filename: file for file in page.files}
     settled = yield from together(
         _wheel(candidate, files.get(candidate.filename), page, project.context) for candidate in candidates
     )
-    after, changed = yield from project.change(lambda now: _with(project, now, settled), state)
+    after, changed = yield from project.change(
+        lambda now: _with(project, now, settled, removed), state, derived=derived
+    )
     if after is None:
         return None, [one.result for one in settled]
     listed, files = ListedProject.of(after), {file.filename: file for file in after.files}
     results = [_final(one, after, files.get(one.offered.filename), listed) for one in settled]
     if changed and read.settings != after.settings:
-        results.append(Result(filename=path, outcome=Outcome.CHANGED))
+        results.append(Result(filename=page_path(project.name), outcome=Outcome.CHANGED))
     return listed, results
 
 
-def _with(project: Project, now: ProjectPage, settled: Iterable[Settled]) -> ProjectPage:
+def _with(project: Project, now: ProjectPage, settled: Iterable[Settled], removed: Collection[str]) -> ProjectPage:
     """Return the page with its settings and the entries; to a project that was closed meanwhile none is added."""
     page = now.set(project.settings(now))
+    page = page.without({file.filename for file in page.files if file.filename in removed and file.yanked is not None})
     closed, names = page.settings.status.closed, {file.filename for file in page.files}
     fit = [(one.entry, one.stored) for one in settled if one.entry and (one.entry.filename in names or not closed)]
     made = page.merged((entry for entry, _ in fit), {wheel.filename: info_of(wheel.metadata) for _, wheel in fit})
@@ -226,10 +240,14 @@ def _result(candidate: Candidate, outcome: Outcome, note: str = "") -> Result:
 
 def _other_bytes(candidate: Candidate, listed: IndexFile) -> Result:
     if candidate.source is None:
-        note = f"{wheel_path(candidate.filename)} has not the bytes that its page states (sha256 {listed.sha256})"
-        return _result(candidate, Outcome.INVALID, f"{note}: restore it from a backup")
+        return _result(candidate, Outcome.INVALID, spoiled(candidate.filename, listed.sha256))
     note = f"it is published with other bytes: sha256 {listed.sha256}, offered {candidate.sha256}"
     return _result(candidate, Outcome.REFUSED, f"{note}; raise its version or its build number")
+
+
+def spoiled(filename: str, sha256: str) -> str:
+    """Return what is said of a stored wheel that is not the one its page lists."""
+    return f"{wheel_path(filename)} has not the bytes that its page states (sha256 {sha256}): restore it from a backup"
 
 
 def _closed(candidate: Candidate, page: ProjectPage) -> Result:

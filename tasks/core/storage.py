@@ -120,10 +120,20 @@ class Get:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Ask what the store knows of an object: answered by ``Head | None``, or by the reason why it cannot be read."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inspect:
     """Ask what a stored wheel is by its own bytes: answered by a ``Candidate``, or by the reason why it is none."""
 
     path: str
+    sha256: str | None = None
+    """What the store knows to be the wheel's sha256: then a store elsewhere is asked for its directory and metadata
+    alone. Without it the whole wheel is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +148,7 @@ class Put:
     """What the data's sha256 must turn out to be, 64 hex digits."""
 
 
-Request = Get | Inspect | Put
+Request = Get | Look | Inspect | Put
 """What a store is asked."""
 
 

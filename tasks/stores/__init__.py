@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from tasks.core.addresses import without_credentials
 from tasks.core.errors import BadInput
 from tasks.core.storage import IF_ABSENT, Changed, Condition, Head, IfMatch, Kind, Stored, Written
 from tasks.stores.directory import DirectoryStore
@@ -67,14 +68,26 @@ def _s3(location: str) -> Store:
     return S3Store(location)
 
 
+def is_bucket(location: str) -> bool:
+    """Whether a location is a bucket, which others serve as it is, rather than a directory."""
+    return _scheme(location) == "s3"
+
+
 STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore, "s3": _s3}
 
 
 def open_store(location: str) -> Store:
     """Open the store at a location: a directory's path, or ``scheme://…``. Raises :class:`BadInput`."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", location)
-    name = scheme[1].lower() if scheme else ""
+    name = _scheme(location)
+    if name in {"http", "https"}:
+        shown = without_credentials(location)
+        raise BadInput(f"the index {shown} is read over HTTP, which plan alone can do: name where it lies itself")
     if not location or name not in STORES:
         known = ", ".join(["a directory", *(f"{known}://…" for known in sorted(STORES) if known)])
         raise BadInput(f"the index is {location or '(empty)'!r}, expected {known}")
     return STORES[name](location)
+
+
+def _scheme(location: str) -> str:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", location)
+    return scheme[1].lower() if scheme else ""

@@ -6,26 +6,34 @@ operations. However deep generators are nested in one another, they need no furt
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import dataclass, field
+from io import FileIO
 from queue import SimpleQueue
+from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasks.core.candidates import Candidate
-from tasks.core.storage import Get, Inspect, Together
+from tasks.core.errors import Unreadable
+from tasks.core.storage import Get, Inspect, Look, Together
 from tasks.core.wheels import problems
-from tasks.wheelfile import UnreadableWheel, read_open_wheel
+from tasks.wheelfile import UnreadableWheel, read_open_wheel, skim_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from typing import BinaryIO
 
     from tasks.core.storage import Operation, Request
+    from tasks.core.wheels import WheelContents
     from tasks.stores import Store
 
 T = TypeVar("T")
 
 THREADS = 16
 """Operations that are carried out at the same time."""
+_IN_MEMORY = 1 << 20  # bytes of a wheel that is read through; of a larger one the rest goes to a temporary file
+_CHUNK = 1 << 20
 
 
 def drive(
@@ -169,8 +177,13 @@ def perform(operation: Request, store: Store) -> object:
     """Carry out one operation."""
     if isinstance(operation, Get):
         return store.get(operation.path)
+    if isinstance(operation, Look):
+        try:
+            return store.head(operation.path)
+        except Unreadable as error:
+            return str(error)
     if isinstance(operation, Inspect):
-        return inspect(operation.path, store)
+        return inspect(operation.path, store, operation.sha256)
     return store.put(
         operation.path,
         operation.data,
@@ -180,16 +193,29 @@ def perform(operation: Request, store: Store) -> object:
     )
 
 
-def inspect(path: str, store: Store) -> Candidate | str:
-    """Read a stored wheel; return what it is, or why it is no wheel."""
-    with store.open(path) as file:
-        if file is None:
-            return "it is gone"
-        try:
-            contents = read_open_wheel(file, path.rpartition("/")[2])
-        except UnreadableWheel as error:
-            return str(error)
-        except OSError as error:
-            return f"it cannot be read: {error.strerror}"
-        found = list(problems(contents))
-        return "; ".join(found) if found else Candidate.of(contents, None)
+def inspect(path: str, store: Store, sha256: str | None = None) -> Candidate | str:
+    """Read a stored wheel, only in parts where its ``sha256`` is known; return what it is, or why it is no wheel.
+
+    A store that fails is :class:`ServiceFailed`; that one wheel cannot be read is a reason like others.
+    """
+    try:
+        with store.open(path) as file:
+            if file is None:
+                return "it is gone"
+            contents = _contents(file, path.rpartition("/")[2], sha256)
+    except (UnreadableWheel, Unreadable) as error:
+        return str(error)
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    found = list(problems(contents))
+    return "; ".join(found) if found else Candidate.of(contents, None)
+
+
+def _contents(file: BinaryIO, filename: str, sha256: str | None) -> WheelContents:
+    if isinstance(getattr(file, "raw", None), FileIO):  # it lies here, where reading all of it costs no request
+        return read_open_wheel(file, filename)
+    if sha256 is not None:
+        return skim_wheel(file, filename, sha256)
+    with SpooledTemporaryFile(_IN_MEMORY) as copy:  # zipfile and the digest would each fetch all of it
+        shutil.copyfileobj(file, copy, _CHUNK)
+        return read_open_wheel(copy, filename)

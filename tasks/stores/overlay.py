@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 
 
 class Overlay:
-    """Looks as if everything had been written; ``writes`` says what would have been, in order."""
+    """Looks as if everything had been written. Threads may share it, each writing to paths of its own."""
 
     def __init__(self, below: Store) -> None:
         self.below = below
         self.location = below.location
-        self.writes: list[str] = []
         self._tokens: dict[str, Stored | Head] = {}
 
     def get(self, path: str) -> Stored | None:
@@ -58,8 +57,12 @@ class Overlay:
         else:
             token = path
             self._tokens[path] = Head(token=token, size=data.stat().st_size, sha256=sha256)
-        self.writes.append(path)
         return Written(token)
+
+    @property
+    def writes(self) -> list[str]:
+        """The paths that would have been written, sorted: side by side they have no order."""
+        return sorted(self._tokens)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the paths of both, sorted."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tasks.core.errors import Refused, ServiceFailed
@@ -163,8 +164,7 @@ def probe(store: Store) -> str | None:
 def _race(store: Store, token: str) -> str | None:
     """Have some writers name the same token at the same time: one of them has to win, and only one."""
     for _ in range(_ROUNDS):
-        named = IfMatch(token)
-        answers = side_by_side(lambda _, named=named: _put(store, named), range(WRITERS), WRITERS)
+        answers = side_by_side(partial(_put, store), [IfMatch(token)] * WRITERS, WRITERS)
         winners = sum(isinstance(answer, Written) for answer in answers)
         if winners:
             return None if winners == 1 else f"it told {winners} of {WRITERS} writers at once that they were the first"

@@ -57,7 +57,12 @@ CUT_SHORT = (
     exceptions.ResponseStreamingError,
 )
 """What reading the body of an answer raises, which botocore does not repeat."""
-BOTO_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
+BOTO_ERRORS = (
+    BotoCoreError,
+    ClientError,
+    ResponseParserError,
+    RecursionError,  # of a server that answers 301 to everything botocore asks for the bucket's region without end
+)
 
 _LOCATION = re.compile(r"s3://([a-z0-9][a-z0-9._-]{0,254})(?:/(.*))?", re.IGNORECASE)
 _LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role is given"
@@ -82,7 +87,7 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((exceptions.ProxyConnectionError,), "the proxy cannot be used: {root}"),
     ((exceptions.ConnectionClosedError,), "{endpoint} closed the connection without an answer"),
     ((exceptions.HTTPClientError, exceptions.ConnectionError), "{endpoint} cannot be reached: {root}"),
-    ((ResponseParserError,), "what {endpoint} answers is not S3's: check AWS_ENDPOINT_URL_S3"),
+    ((RecursionError,), "{endpoint} redirects without end: set AWS_REGION, or AWS_ENDPOINT_URL_S3"),
     ((Exception,), "{root}"),
 )
 
@@ -100,7 +105,7 @@ def bucket_and_prefix(location: str) -> tuple[str, str]:
         raise BadInput(f"the index is {location!r}, {expected}")
     bucket, prefix = found[1], (found[2] or "").removesuffix("/")
     odd = next((part for part in prefix.split("/") if part in {"", ".", ".."} or re.search(r"[?#\\\0]", part)), None)
-    if prefix and odd is not None:
+    if found[2] and odd is not None:
         raise BadInput(f"the index is {location!r}, and {odd!r} is no part of a prefix, {expected}")
     return bucket, f"{prefix}/" if prefix else ""
 
@@ -140,7 +145,7 @@ def answer_of(error: ClientError) -> Answer:
     found = response.get("Error", {})
     return Answer(
         status=meta.get("HTTPStatusCode", 0),
-        code=str(found.get("Code", "")),
+        code=str(found.get("Code") or meta.get("HTTPStatusCode", 0)),
         message=str(found.get("Message") or ""),
         attempts=meta.get("RetryAttempts", 0) + 1,
     )

@@ -7,7 +7,6 @@ so their code is the status.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from tasks.core.addresses import without_credentials
 from tasks.core.errors import ServiceFailed, Unreadable
@@ -47,6 +46,7 @@ class Answer:
 _OF_STATUS = {
     "301": "PermanentRedirect",
     "403": "AccessDenied",
+    "404": "NoSuchBucket",  # of HEAD on a bucket: that an object is not there is no error
     "500": "InternalError",
     "501": "NotImplemented",
     "503": "SlowDown",
@@ -75,6 +75,7 @@ _ALIASES = {
 
 _ADVICE = {
     "BadDigest": "the server received other bytes than were sent, and wrote nothing: run the same command again",
+    "ConditionalRequestConflict": "others are writing it at this moment: run the same command again",
     "EntityTooLarge": "the server takes no object of this size in one put",
     "ExpiredToken": "the session's credentials have expired or are not valid: get new ones and run it again",
     "InternalError": "the server failed: run the same command again",
@@ -113,10 +114,11 @@ def explained(answer: Answer, verb: str, place: str, *, conditional: bool = Fals
         return kind(f"{found}: access is denied; {_NOT_EMPTY}: grant {NEEDED[verb]}")
     if code == "NotImplemented" and conditional:
         return Unconditional(f"{found}: the server knows no conditional writes: see docs/publishing-to-s3.md")
+    if code == "PreconditionFailed" and verb == "read":
+        return ServiceFailed(f"cannot read {place}: it was replaced while it was read: run the same command again")
     if code == "InvalidObjectState":
         return Unreadable(f"{found}: the object is archived: restore it to a storage class that can be read")
     if code in _ADVICE:
         return ServiceFailed(f"{found}: {_ADVICE[code]}")
-    words = f": {answer.message}" if answer.message else ""
-    known = f" {HTTPStatus(answer.status).phrase}" if not words and answer.status in list(HTTPStatus) else ""
-    return ServiceFailed(f"{found}{known}{without_credentials(words)}; {_NOT_EMPTY}")
+    words = f": {without_credentials(answer.message)}" if answer.message else ""
+    return ServiceFailed(f"{found}{words}; {_NOT_EMPTY}")

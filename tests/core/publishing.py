@@ -10,7 +10,9 @@ from packaging.utils import canonicalize_name
 from tasks.core.candidates import Candidate
 from tasks.core.index import ProjectPage
 from tasks.core.protocol import Context, publish
+from tasks.core.rebuilding import rebuild
 from tasks.core.settings import Policy, Settings
+from tasks.core.stock import Stock
 from tasks.core.storage import Changed
 from tasks.core.yanking import yank
 from tests.core.scheduler import Lines, perform, sequential
@@ -68,12 +70,17 @@ def yanking(
 def steps(
     *wheels: Candidate,
     known_tokens: bool = True,
-    rebuild: list[str] | None = None,
     policy: Policy | None = None,
     static_json: bool = False,
 ) -> Generator[Operation, Any, tuple[Result, ...]]:
     context = context_of(known_tokens=known_tokens, policy=policy, static_json=static_json)
-    return publish(wheels, context, rebuild=None if rebuild is None else [canonicalize_name(name) for name in rebuild])
+    return publish(wheels, context)
+
+
+def rebuilding(store: MemoryStore, **context: Any) -> Generator[Operation, Any, tuple[Result, ...]]:  # noqa: ANN401 - of context_of
+    """What makes the store's index whole."""
+    context.setdefault("known_tokens", store.known_tokens)
+    return rebuild(Stock.of(store.objects), context_of(**context))
 
 
 def run(

@@ -14,12 +14,14 @@ any of the publishers may be dead. ``crashes`` makes them die as a step of its o
 
 from __future__ import annotations
 
+import inspect
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasks.core.candidates import Candidate, Outcome, Result
-from tasks.core.storage import Get, Inspect, Operation, Put, Request, Together
+from tasks.core.storage import Get, Inspect, Look, Operation, Put, Request, Together, Written
 from tests.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -70,8 +72,11 @@ def perform(operation: Request, store: MemoryStore, known: dict[bytes, Candidate
     """Carry an operation out."""
     if isinstance(operation, Get):
         return store.get(operation.path)
+    if isinstance(operation, Look):
+        return store.head(operation.path)
     if isinstance(operation, Inspect):
-        return known.get(store.objects[operation.path], "it is no zip file")
+        found = known.get(store.objects[operation.path])
+        return replace(found, source=None) if found else "it is no zip file"
     return store.put(operation.path, operation.data, kind=operation.kind, condition=operation.condition)
 
 
@@ -107,16 +112,11 @@ class Node:
         self._gather()
 
     def place(self) -> str:
-        """Return where the frames stand and what their variables hold; functions are told by their names."""
+        """Return where the frames stand and what their variables hold."""
         if self.finished:
             return repr(self.result)
-        frames = []
-        inner: Any = self.steps
-        while inner is not None:
-            frames.append((inner.gi_code.co_qualname, inner.gi_frame.f_lasti, sorted(inner.gi_frame.f_locals.items())))
-            inner = inner.gi_yieldfrom
         children = [child.place() for child in self.children]
-        return re.sub(r" at 0x[0-9a-f]+", "", repr(frames)) + "".join(f"[{child}]" for child in children)
+        return re.sub(r" at 0x[0-9a-f]+", "", repr(_frames(self.steps))) + "".join(f"[{child}]" for child in children)
 
     def _send(self, answer: object) -> None:
         self.request, self.children = None, []
@@ -136,6 +136,22 @@ class Node:
             self._send([child.result for child in self.children])
 
 
+def _frames(steps: Generator[Any, Any, Any]) -> list[object]:
+    """Return a generator's frames with their variables, and of each generator that is held in one its own frames.
+
+    Functions are told by their names.
+    """
+    frames: list[object] = []
+    inner: Any = steps
+    while inner is not None:
+        if inner.gi_frame is not None:
+            held = inner.gi_frame.f_locals.items()
+            variables = [(name, _frames(value) if inspect.isgenerator(value) else value) for name, value in held]
+            frames.append((inner.gi_code.co_qualname, inner.gi_frame.f_lasti, sorted(variables, key=itemgetter(0))))
+        inner = inner.gi_yieldfrom
+    return frames
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a publisher stands: what it asks for, the path's number with each; its results, when it has finished."""
@@ -153,10 +169,12 @@ class Machine:
         self._publisher = publisher
         self._objects = objects
         self._known: dict[str, int] = {}
+        self._nodes: dict[int, Node] = {}
+        """Generators that stand at a place by now: each saves going there once."""
         self.places: list[Place] = []
         self.moves: dict[tuple[int, int, int], tuple[int, int]] = {}
         """By place, request, and what lies at its path: what lies there afterwards, and the next place."""
-        self._place(())
+        self._place(Node(publisher()), ())
 
     def move(self, place: int, which: int, content: int) -> tuple[int, int]:
         """Carry a request out; return what lies at its path afterwards, and the next place."""
@@ -164,19 +182,25 @@ class Machine:
         if key not in self.moves:
             who, request, _ = self.places[place].requests[which]
             answer, after = self._objects.perform(request, content)
-            self.moves[key] = (after, self._place((*self.places[place].history, (who, answer))))
+            node = self._nodes.pop(place, None) or self._gone_to(place)
+            node.give(who, answer)
+            self.moves[key] = (after, self._place(node, (*self.places[place].history, (who, answer))))
         return self.moves[key]
 
-    def _place(self, history: tuple[tuple[tuple[int, ...], object], ...]) -> int:
+    def _gone_to(self, place: int) -> Node:
         node = Node(self._publisher())
-        for who, answer in history:
+        for who, answer in self.places[place].history:
             node.give(who, answer)
-        place = node.place()
-        if place not in self._known:
-            self._known[place] = len(self.places)
+        return node
+
+    def _place(self, node: Node, history: tuple[tuple[tuple[int, ...], object], ...]) -> int:
+        known = node.place()
+        if known not in self._known:
+            self._known[known] = place = len(self.places)
             requests = tuple((who, asked, self._objects.path(asked.path)) for who, asked in node.pending())
             self.places.append(Place(requests, node.result if node.finished else None, history))
-        return self._known[place]
+            self._nodes[place] = node
+        return self._known[known]
 
 
 class Objects:
@@ -316,3 +340,29 @@ class Scheduler:
         for key, before in passed:
             self._ends[key] = (end, puts - before + more)
         return end, puts + more
+
+
+def without(dropped: Callable[[str], bool], steps: Generator[Operation, Any, T]) -> Generator[Operation, Any, T | None]:
+    """Leave out what is done with some paths: nothing is found there, and what is put there is taken as written.
+
+    What begins with such a path is left out as a whole: it brings up that page.
+    """
+    answer: Any = None
+    first = True
+    while True:
+        try:
+            operation = steps.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        if isinstance(operation, Together):
+            answer = yield Together(without(dropped, each) for each in operation.steps)
+        elif first and dropped(operation.path):
+            return None
+        elif not dropped(operation.path):
+            answer = yield operation
+        elif isinstance(operation, Put):
+            answer = Written("dropped")
+        else:
+            answer = None
+        first = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections import Counter
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
@@ -69,7 +70,9 @@ class MemoryStore:
         return self._token(data) if self.known_tokens else None
 
     def _token(self, data: bytes) -> str:
-        return hashlib.sha256(data).hexdigest() if self.known_tokens else hashlib.md5(b"salt" + data).hexdigest()  # noqa: S324
+        digest = hashlib.sha256() if self.known_tokens else hashlib.md5(b"salt")  # noqa: S324
+        digest.update(data)
+        return digest.hexdigest()
 
 
 class CountingStore:
@@ -82,42 +85,53 @@ class CountingStore:
         self.below = below
         self.location = below.location
         self.requests: Counter[str] = Counter()
+        self.asked: list[str] = []
+        """Each request, as its verb and its path, in the order in which they came."""
+        self._lock = threading.Lock()
         self.fetched: list[tuple[str, int, int]] = []
 
     def get(self, path: str) -> Stored | None:
-        self.requests["get"] += 1
+        self._count("get", path)
         return self.below.get(path)
 
     def head(self, path: str) -> Head | None:
-        self.requests["head"] += 1
+        self._count("head", path)
         return self.below.head(path)
 
     def put(
         self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
     ) -> Written | Changed:
-        self.requests["put"] += 1
+        self._count("put", path)
         return self.below.put(path, data, kind=kind, condition=condition, sha256=sha256)
 
     def list(self, prefix: str) -> Iterator[str]:
-        self.requests["list"] += 1
+        self._count("list", prefix)
         return self.below.list(prefix)
 
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
+        return self._opened(path)
+
     @contextmanager
-    def open(self, path: str) -> Iterator[BinaryIO | None]:
+    def _opened(self, path: str) -> Iterator[BinaryIO | None]:
         with self.below.open(path) as file:
             if file is None:
-                self.requests["get"] += 1
+                self._count("get", path)
                 yield None
                 return
 
             def fetch(start: int, stop: int) -> bytes:
-                self.requests["get"] += 1
+                self._count("get", path)
                 self.fetched.append((path, start, stop))
                 file.seek(start)
                 return file.read(stop - start)
 
             with open_ranges(file.seek(0, io.SEEK_END), fetch) as ranges:
                 yield ranges
+
+    def _count(self, verb: str, path: str) -> None:
+        with self._lock:
+            self.requests[verb] += 1
+            self.asked.append(f"{verb} {path}")
 
     def token_of(self, data: bytes) -> str | None:
         return self.below.token_of(data)

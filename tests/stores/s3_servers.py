@@ -35,11 +35,27 @@ KEY_ID, SECRET = "the-key-id", "the-secret-key"
 _NUMBERS = itertools.count(1)
 
 MOTO = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-print(f"port={server.get_host_and_port()[1]}", flush=True)
+import io, sys, threading
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+
+moto = DomainDispatcherApplication(create_backend_app)
+writing = threading.Lock()
+
+def one_write_at_a_time(environ, start_response):
+    # moto tests a condition and writes later: once in some hundred races two writers are told that they were the first.
+    if environ["REQUEST_METHOD"] != "PUT":
+        return moto(environ, start_response)
+    environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)))
+    with writing:
+        return moto(environ, start_response)
+
+class KeepsConnections(MotoRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+server = make_server("127.0.0.1", 0, one_write_at_a_time, True, request_handler=KeepsConnections)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+print(f"port={server.server_port}", flush=True)
 sys.stdin.read()  # until whoever started it has gone
 """
 
@@ -86,10 +102,16 @@ class Server:
     def emptied_store(self) -> S3Store:
         """Return the same store each time, emptied: a client takes as long to make as a dozen requests."""
         store = _store(self)
-        listed = self.client.list_objects_v2(Bucket=store.bucket, Prefix=store.prefix)
-        for found in listed.get("Contents", []):
-            self.client.delete_object(Bucket=store.bucket, Key=found["Key"])
+        empty(self, store)
         return store
+
+
+def empty(server: Server, store: S3Store) -> None:
+    """Remove everything that lies in the store."""
+    for page in server.client.get_paginator("list_objects_v2").paginate(Bucket=store.bucket, Prefix=store.prefix):
+        if found := page.get("Contents"):
+            keys: list[Any] = [{"Key": each["Key"]} for each in found]
+            server.client.delete_objects(Bucket=store.bucket, Delete={"Objects": keys})
 
 
 @functools.cache
@@ -108,7 +130,7 @@ def _client(url: str) -> S3Client:
 
 @contextmanager
 def moto() -> Iterator[Server]:
-    """Start moto's server: it honours conditions, keeps checksums and compares them with nothing."""
+    """Start a server of moto's: it honours conditions, keeps checksums and compares them with nothing."""
     with _running([sys.executable, "-W", "ignore", "-c", MOTO], r"port=(\d+)") as port:
         yield Server(url=f"http://127.0.0.1:{port}")
 
