@@ -76,7 +76,7 @@ def _measured(how: str, environment: Mapping[str, str], store: FarAway, public: 
 
 
 def _published(environment: Mapping[str, str]) -> dict[str, bytes]:
-    """Return the objects of an index that has every wheel of the FreeBSD part, as a plan for an empty one names them."""
+    """Return the objects of an index that has every wheel of the FreeBSD part, as a plan names them."""
     _plan({**environment, "SPARE_TIRE_INDEX": "empty"})
     files: dict[str, list[IndexFile]] = {}
     for action in json.loads(Path("build/plan.json").read_bytes())["actions"]:
@@ -99,6 +99,7 @@ class Public:
         self._http = Http(self._index, settings=settings)
 
     def __call__(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Answer a request as the index did."""
         del method, body
         accepted = headers.get("Accept", "*/*")
         with self._lock:

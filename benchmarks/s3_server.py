@@ -46,13 +46,13 @@ class S3Server:
     url: str
 
     def bucket(self, objects: Mapping[str, bytes] | None = None) -> str:
-        """Make a bucket with some objects, each a JSON document, in it; return its name."""
+        """Make a bucket with some objects, each a JSON document that anybody may read, in it; return its name."""
         client = boto3.session.Session("bench", "bench", region_name="us-east-1").client("s3", endpoint_url=self.url)
         name = f"bench-{next(_NUMBERS)}"
         client.create_bucket(Bucket=name)
 
         def put(item: tuple[str, bytes]) -> None:
-            client.put_object(Bucket=name, Key=item[0], Body=item[1], ContentType="application/json")
+            client.put_object(Bucket=name, Key=item[0], Body=item[1], ContentType="application/json", ACL="public-read")
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(put, (objects or {}).items()))
