@@ -186,7 +186,7 @@ def test_an_error_of_a_generator_is_raised_after_what_is_under_way_has_ended() -
     assert store.ended == ["slow"]
 
 
-HANGING = """
+HANGING = r"""
 import os, threading
 from tasks.core.swaps import get, together
 from tasks.stores.driver import drive
