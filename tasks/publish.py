@@ -26,9 +26,9 @@ from tasks.distfiles import read_dist, read_folders
 from tasks.pages import Pages
 from tasks.receipts import Receipt, made
 from tasks.serve import serve
-from tasks.stores import is_bucket, open_store
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
+from tasks.stores.places import is_bucket, open_store
 from tasks.stores.probe import guarded, memory
 from tasks.uploads import reading, uploads
 

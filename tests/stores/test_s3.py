@@ -10,7 +10,7 @@ import pytest
 
 from tasks.core.errors import BadInput, ServiceFailed, Unreadable
 from tasks.core.storage import IF_ABSENT, Changed, IfMatch, Kind, Stored, Written
-from tasks.stores import open_store
+from tasks.stores.places import open_store
 from tasks.stores.s3 import S3Store
 from tasks.stores.s3_client import Patience
 from tests.stores.s3_proxy import Fault, Proxy, proxied
