@@ -152,6 +152,25 @@ def test_our_index_is_read_over_http_too(factory: Factory, monkeypatch: pytest.M
     assert asked == ["/simple/index.json", "/simple/index.json", "/simple/eggs/index.json", f"/packages/{EGGS}"]
 
 
+def test_a_host_that_denies_us_our_index_is_not_taken_for_one_without_the_requirement(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factory.publish("eggs")  # the public index's, which nobody has to mean
+    factory.publish("spam", runtime="eggs", pure=False)
+    serve()
+    with web_server() as server:
+        monkeypatch.setenv("SPARE_TIRE_INDEX", server.url)
+        server.replies["/simple/index.json"] = Reply(body=ProjectList().to_json())
+        assert factory.run({"spam": ["latest"]}, "--no-check") == 0  # for its plan
+        shutil.rmtree("dist")
+        server.replies["/simple/index.json"] = server.replies["/simple/"] = Reply(status=403)
+
+        assert build(["--quiet"]) == 1
+
+        denied = f"{server.url}/simple/: the server answers 403 Forbidden, and there is no simple/index.json"
+    assert f"failed (install): {denied}; this is not taken for an empty index" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "unfit",
     [
