@@ -80,7 +80,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     every = matrices.wanted(matrix, machine)
     wanted = _narrowed(every, chosen, path)
     with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
-        if _is_own(public.url, index):
+        if _is_own(public.url, index) or _is_own(public.url, matrix.index_url or index):
             raise BadInput(
                 f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
                 "'latest' would be circular; set public_index in the matrix, or another --index"
@@ -180,11 +180,16 @@ def _ask(
 
 
 def _is_own(url: str, index: str) -> bool:
-    """Whether a public index's URL means our own index, or its ``simple/``."""
+    """Whether a public index's URL means our own index, or a root of the Simple API in it."""
     if url.startswith("file:"):
         own = Path(index).resolve()
         return path_of(url).resolve() in {own, own / "simple"}
-    return url.rstrip("/").removesuffix("/simple") == without_credentials(index).rstrip("/").removesuffix("/simple")
+    return _top(url) == _top(without_credentials(index))
+
+
+def _top(url: str) -> str:
+    """Return the URL of an index without the root of the Simple API that it may name."""
+    return url.rstrip("/").removesuffix("/simple").removesuffix("/json")
 
 
 def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:

@@ -104,6 +104,18 @@ def test_our_own_index_cannot_be_the_public_one(here: Here, capsys: pytest.Captu
     assert "which is our own index dist/index: 'latest' would be circular" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("root", ["", "simple/", "json/"])
+def test_the_address_that_installers_have_of_our_index_cannot_be_the_public_one_either(
+    here: Here, capsys: pytest.CaptureFixture[str], root: str
+) -> None:
+    targets = TARGETS.replace("PUBLIC", f"http://127.0.0.1:1/team/{root}")
+    here.ask("  X: [latest]\n", f"index_url: http://127.0.0.1:1/team\n{targets}")
+
+    assert plan.main(["--index", "s3://bucket/team"]) == 2
+
+    assert "which is our own index s3://bucket/team: 'latest' would be circular" in capsys.readouterr().err
+
+
 def test_pips_environment_names_the_public_index(
     here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
