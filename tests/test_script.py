@@ -187,9 +187,7 @@ def test_a_host_without_a_package_manager_that_is_known_is_not_prepared(tmp_path
     code, lines = run(render(BUILD_HOST, {**values, "path": alone(tmp_path / "bin")}), "prepare")
 
     assert code == 2
-    assert lines[-1] == (
-        "spare-tire: no known package manager is here (apt-get, dnf, apk); have them installed: x y"
-    )
+    assert lines[-1] == ("spare-tire: no known package manager is here (apt-get, dnf, apk); have them installed: x y")
 
 
 def test_a_package_that_looks_like_an_option_is_no_package(tmp_path: Path) -> None:
