@@ -265,9 +265,10 @@ def test_a_file_that_is_not_there_any_more_is_named(store: S3Store, tmp_path: Pa
     with pytest.raises(ServiceFailed) as error:
         store.put("packages/demo.whl", tmp_path / "demo.whl", kind=Kind.WHEEL, condition=IF_ABSENT)
 
-    assert error.value.messages == (
+    (message,) = error.value.messages
+    assert message == (
         f"cannot write {store.location}/packages/demo.whl: {tmp_path}/demo.whl cannot be read: No such file or directory; "
-        "this is not taken for an empty index",
+        "this is not taken for an empty index"
     )
 
 
