@@ -314,6 +314,18 @@ def test_a_local_version_is_installed_from_its_quoted_link(here: Path) -> None:
 MATRIX = "index: {index}\ninstances:\n  local: {{worker: local}}\ntargets:\n  host: {{instance: local}}\npackages:\n  demo: [latest]\n"
 
 
+def test_a_misspelt_bucket_in_a_matrix_is_no_directory_beside_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "config").mkdir()
+    (here / "config" / "m.yml").write_text("index: s3:/wheels/team\npackages: {}\n")
+
+    assert main(["--matrix=config/m.yml"]) == 2
+
+    message = "the index is 's3:/wheels/team', expected a directory or s3://bucket/prefix"
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
 def test_the_matrix_names_the_index_relative_to_itself(here: Path) -> None:
     make_wheel(here / "dist" / "wheels")
     (here / "team").mkdir()
