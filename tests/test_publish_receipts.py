@@ -240,6 +240,7 @@ def test_a_receipt_hides_nothing_of_an_index_that_lost_what_we_published(
         b'{"format": 1, "indexes": {"index": {"wheels": [], "visits": {}}}}',
         b'{"format": 1, "indexes": {"index": {"wheels": {"demo-1.0-py3-none-any.whl": 1}, "visits": {}}}}',
         b'{"format": 1, "indexes": {"index": {"wheels": {}, "visits": {"x": {"y": [1]}}}}}',
+        b'{"format": 1, "indexes": {"index": {"wheels": {}, "visits": {"x": {"y": [1e999, 0, 0]}}}}}',
         b"[" * 100_000,
     ],
 )
