@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.index import ProjectPage
+from tasks.core.index import ProjectPage, digest_of
 from tasks.core.protocol import Context, publish
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
@@ -530,6 +530,24 @@ def test_bare_wheels_become_a_whole_index(here: Path) -> None:
     assert main(["--index", "bare", "--rebuild"]) == 0
 
     assert snapshot(here / "bare") == snapshot(here / "published")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rebuild"], ["--yank", "demo-1.0-py3-none-any.whl"]])
+def test_a_state_that_somebody_went_back_with_is_listed_as_a_newer_one(here: Path, arguments: list[str]) -> None:
+    states = []
+    for version in ("1.0", "2.0", "3.0"):
+        make_wheel(here / "dist" / "wheels", version=version)
+        assert main([]) == 0
+        states.append((here / "dist/index/simple/demo/index.json").read_bytes())
+    (here / "dist/index/simple/demo/index.json").write_bytes(states[0])
+    (here / "dist/published.json").unlink()
+
+    assert main(arguments) == 0
+
+    state = (here / "dist/index/simple/demo/index.json").read_bytes()
+    (listed,) = json.loads((here / "dist/index/simple/index.json").read_bytes())["projects"]
+    assert (listed["_last-serial"], listed["_state"]) == (4, digest_of(state))
+    assert (here / "dist/index/simple/demo/index.html").read_text().endswith("<!--SERIAL 4-->\n")
 
 
 def test_rebuilding_a_whole_index_changes_nothing(here: Path) -> None:
