@@ -253,6 +253,7 @@ class Scratch:
 def scratch_directory(job: Job) -> Iterator[Scratch]:
     """Hold the action's scratch directory, empty at the start and gone at the end; a second process waits for it."""
     os.makedirs(job.root, exist_ok=True)
+    sweep(job.root)
     scratch = Scratch.at(os.path.join(os.path.realpath(job.root), job.key[:16]))
     with _locked(scratch.path + ".lock", "waiting for another build of this recipe"):
         remove(scratch.path)
@@ -283,6 +284,18 @@ def _locked(path: str, waiting: str) -> Iterator[None]:
             finally:
                 os.unlink(path)
             return
+
+
+def sweep(root: str) -> None:
+    """Remove the scratch directories of builds that were killed: nobody holds their locks."""
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        if re.fullmatch("[0-9a-f]{16}", name):
+            with open(path + ".lock", "a", encoding="utf-8") as file:
+                if _got(file) and _still_there(file.fileno(), path + ".lock"):
+                    with contextlib.suppress(OSError):  # it may be in nobody's way
+                        remove(path)
+                    os.unlink(path + ".lock")
 
 
 def _got(file: IO[str]) -> bool:
