@@ -167,7 +167,7 @@ def test_a_host_that_denies_us_our_index_is_not_taken_for_one_without_the_requir
 
         assert build(["--quiet"]) == 1
 
-        denied = f"{server.url}/simple/: the server answers 403 Forbidden, and there is no simple/index.json"
+        denied = f"{server.url}/simple/: the server answers 403 Forbidden, and 403 Forbidden for simple/index.json"
     assert f"failed (install): {denied}; this is not taken for an empty index" in capsys.readouterr().err
 
 

@@ -135,12 +135,13 @@ def test_an_index_that_is_not_there_is_not_taken_for_an_empty_one(
     site: Site, capsys: pytest.CaptureFixture[str], status: int
 ) -> None:
     site.page(LIST, "no", status=status)
-    site.page("/i/simple/", "no", status=status)
+    site.page("/i/simple/", "no", status=404)
 
     line = "403 Forbidden" if status == 403 else "404 Not Found"
     assert error(site, capsys) == (
-        f"error: /i/simple/: the server answers {line}, and there is no simple/index.json; this is not taken for an "
-        "empty index: name the URL that has simple/ in it, and publish to it first"
+        "error: /i/simple/: the server answers 404 Not Found, and "
+        f"{line} for simple/index.json; this is not taken for an empty index: name the URL that has simple/ in it, "
+        "publish to it first, and let this machine read it"
     )
 
 
@@ -231,7 +232,9 @@ def test_a_page_of_another_tool_that_is_listed_and_missing_is_an_error(
 def test_a_page_without_a_project_is_no_list(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.page("/i/simple/", "<p>welcome</p>")
 
-    assert error(site, capsys).startswith("error: /i/simple/: lists no project, and there is no simple/index.json; ")
+    assert error(site, capsys).startswith(
+        "error: /i/simple/: lists no project, and 404 Not Found for simple/index.json; "
+    )
 
 
 # ── A bucket, signed and not ──────────────────────────────────────────────────────────────────────────────────────────

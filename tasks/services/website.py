@@ -64,6 +64,7 @@ class Website:
         self._kept = cache / f"{hashlib.sha256(self.location.encode()).hexdigest()[:16]}.list"
         self._others: frozenset[NormalizedName] = frozenset()
         """The projects of an index that another tool has made."""
+        self._no_list = f"no {LIST_PATH}"
         self._http = Http(self._full, settings=self._settings, patience=patience)
 
     def __enter__(self) -> Self:
@@ -83,6 +84,7 @@ class Website:
         if answer.status == HTTPStatus.NOT_MODIFIED and kept:
             return Stored(data=kept.body, token=kept.etag)
         if answer.status in _NO_LIST and path == LIST_PATH:
+            self._no_list = f"{answer.line} for {LIST_PATH}"
             self._others = self._listed_by_others()
             return None
         if answer.status != HTTPStatus.OK:
@@ -117,8 +119,8 @@ class Website:
         if not listed:
             found = "lists no project" if answer.status == HTTPStatus.OK else f"the server answers {answer.line}"
             raise ServiceFailed(
-                f"{self.location}{_ROOT}: {found}, and there is no {LIST_PATH}; this is not taken for an empty index: "
-                "name the URL that has simple/ in it, and publish to it first"
+                f"{self.location}{_ROOT}: {found}, and {self._no_list}; this is not taken for an empty index: "
+                "name the URL that has simple/ in it, publish to it first, and let this machine read it"
             )
         return listed
 

@@ -182,7 +182,9 @@ def test_a_read_only_index_says_so(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("location", ["ftp://host/x", "s4://bucket", ""])
+@pytest.mark.parametrize(
+    "location", ["ftp://host/x", "s4://bucket", "s3:/bucket/x", "s3:bucket", "https:/host/x", " s3://bucket", ""]
+)
 def test_a_location_of_an_unknown_scheme_is_bad_input(location: str) -> None:
     with pytest.raises(BadInput) as error:
         open_store(location)
