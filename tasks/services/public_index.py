@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, ServiceFailed
-from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
+from tasks.services.page_cache import CachedPage, listing_of, read_page_cache, write_page
 from tasks.services.pip_config import PipSettings, read_pip_settings
 from tasks.threads import side_by_side
 
@@ -134,20 +134,20 @@ class PublicIndex:
         if page.status == HTTPStatus.NOT_FOUND:
             return NoSuchProject(name=name, message=f"{name} is not on the public index {self.url}")
         if page.status == HTTPStatus.NOT_MODIFIED and cached:
-            return project_of(cached)
+            return listing_of(cached).project()
         if page.status != HTTPStatus.OK:
             raise ServiceFailed(f"{url}: the server answers {page.line}{self._advice(page.status)}")
         from tasks.core.simple_page import NotAPage, read_page  # noqa: PLC0415 - 10 ms, for a page that has changed
 
         digest = hashlib.sha256(page.url.encode() + page.content_type.encode() + page.body).hexdigest()
         if cached and cached.digest == digest:
-            return project_of(cached)
+            return listing_of(cached).project()
         try:
-            project = read_page(name, page.body, content_type=page.content_type, url=page.url)
+            listing = read_page(name, page.body, content_type=page.content_type, url=page.url)
         except NotAPage as error:
             raise ServiceFailed(f"{url} {error}; the index is named by {self.named_by}") from error
-        write_page(path, project, etag=page.etag, last_modified=page.last_modified, digest=digest)
-        return project
+        write_page(path, listing, etag=page.etag, last_modified=page.last_modified, digest=digest)
+        return listing.project()
 
     def _request(self, client: Http, url: str, cached: CachedPage | None) -> _Page:
         from tasks.core.simple_page import ACCEPT  # noqa: PLC0415

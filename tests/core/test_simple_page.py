@@ -17,12 +17,13 @@ JSON = "application/vnd.pypi.simple.v1+json"
 
 
 def html(body: str, *, content_type: str = "text/html", encoding: str = "utf-8", url: str = URL) -> Project:
-    return read_page(FOO, f"<!DOCTYPE html><html>{body}</html>".encode(encoding), content_type=content_type, url=url)
+    body_bytes = f"<!DOCTYPE html><html>{body}</html>".encode(encoding)
+    return read_page(FOO, body_bytes, content_type=content_type, url=url).project()
 
 
 def from_json(*files: object, **page: object) -> Project:
     document = {"meta": {"api-version": "1.1"}, "name": "foo", "files": list(files)} | page
-    return read_page(FOO, json.dumps(document).encode(), content_type=JSON, url=URL)
+    return read_page(FOO, json.dumps(document).encode(), content_type=JSON, url=URL).project()
 
 
 def only_sdist(project: Project) -> ProjectFile:
