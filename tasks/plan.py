@@ -22,8 +22,9 @@ from tasks.core.errors import BadInput, Failed
 from tasks.core.look import Ours
 from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
-from tasks.core.planning import Knowledge, make_plan, settle
+from tasks.core.planning import Knowledge, certain_questions, make_plan, settle
 from tasks.core.retiring import retired
+from tasks.core.targets import Machine, PythonTag
 from tasks.core.upstream import Upstream
 from tasks.matrixcache import load
 from tasks.services import ci
@@ -31,6 +32,7 @@ from tasks.services.default_index import default_index
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores.places import open_store
 from tasks.stores.shelves import InStore, read_shelves
+from tasks.threads import Later
 
 if TYPE_CHECKING:
     import argparse
@@ -43,9 +45,11 @@ if TYPE_CHECKING:
     from tasks.core.plan import Plan
     from tasks.core.presence import Shelf
     from tasks.core.releases import Project
-    from tasks.core.targets import Machine
 
 CACHE = Path(".cache")
+
+_ANY_MACHINE = Machine(arch="", platform="", accepts=(), pythons=(PythonTag.parse("cp312"),))
+"""Stands for this machine while it is not known, where nothing is planned for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,10 +79,13 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     matrix = loaded.matrix
     machine = _machine() if matrix.needs_machine else None
     if chosen.expand:
-        return _expand(matrix, machine, as_json=chosen.json)
+        return _expand(matrix, machine and machine.result(), as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
-    every = matrices.wanted(matrix, machine)
+    every = matrices.wanted(matrix, machine and _ANY_MACHINE)
     wanted = _narrowed(every, chosen, path)
+    if machine and any(matrix.is_local(each.target.name) for each in wanted):
+        every = matrices.wanted(matrix, machine.result())
+        wanted = _narrowed(every, chosen, path)
     with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
         if _is_own(public.url, index):
             raise BadInput(
@@ -91,6 +98,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
                 newer_than=_newer_than(matrix),
             )
             return _retire(wanted, upstream, path, terminal, as_json=chosen.json)
+        public.begin(certain_questions(wanted))
         shelves = _shelves(index, {each.name for each in wanted})
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
@@ -103,7 +111,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         own_index=options.readable_index(index, matrix),
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
     )
-    plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
+    plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine and machine.result()), settled, known)
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -164,10 +172,11 @@ def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
     return 0
 
 
-def _machine() -> Machine:
+def _machine() -> Later[Machine]:
+    """Look at this machine, which starts every interpreter that it has, while the indexes are asked."""
     from tasks.services.interpreters import this_machine  # noqa: PLC0415 - 15 ms, for matrices that mean this machine
 
-    return this_machine()
+    return Later(this_machine)
 
 
 def _ask(

@@ -183,7 +183,11 @@ class Matrix:
     @property
     def needs_machine(self) -> bool:
         """Whether some target is this machine, so that someone has to look at it."""
-        return any(isinstance(target, LocalTarget) for target in self.targets.values())
+        return any(map(self.is_local, self.targets))
+
+    def is_local(self, target: str) -> bool:
+        """Whether a target is this machine."""
+        return isinstance(self.targets[target], LocalTarget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
