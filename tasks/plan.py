@@ -32,7 +32,6 @@ from tasks.services.default_index import default_index
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores.places import open_store
 from tasks.stores.shelves import InStore, read_shelves
-from tasks.threads import Later
 
 if TYPE_CHECKING:
     import argparse
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 CACHE = Path(".cache")
 
 _ANY_MACHINE = Machine(arch="", platform="", accepts=(), pythons=(PythonTag.parse("cp312"),))
-"""Stands for this machine while it is not known, where nothing is planned for it."""
+"""Stands for this machine until something is to be planned for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,14 +76,16 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         terminal.info(f"planning {path}")
     loaded = load(path, CACHE / "matrix")
     matrix = loaded.matrix
-    machine = _machine() if matrix.needs_machine else None
     if chosen.expand:
-        return _expand(matrix, machine and machine.result(), as_json=chosen.json)
+        return _expand(matrix, _machine() if matrix.needs_machine else None, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
-    every = matrices.wanted(matrix, machine and _ANY_MACHINE)
+    machine = _ANY_MACHINE if matrix.needs_machine else None
+    every = matrices.wanted(matrix, machine)
     wanted = _narrowed(every, chosen, path)
-    if machine and any(matrix.is_local(each.target.name) for each in wanted):
-        every = matrices.wanted(matrix, machine.result())
+    here = any(matrix.is_local(each.target.name) for each in wanted)
+    if here:
+        machine = _machine()
+        every = matrices.wanted(matrix, machine)
         wanted = _narrowed(every, chosen, path)
     with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
         if _is_own(public.url, index):
@@ -111,7 +112,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         own_index=options.readable_index(index, matrix),
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
     )
-    plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine and machine.result()), settled, known)
+    digest = loaded.digest or matrices.digest(matrix if here else matrices.elsewhere(matrix), machine)
+    plan = make_plan(matrix, digest, settled, known)
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -172,11 +174,11 @@ def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
     return 0
 
 
-def _machine() -> Later[Machine]:
-    """Look at this machine, which starts every interpreter that it has, while the indexes are asked."""
+def _machine() -> Machine:
+    """Look at this machine, which starts every interpreter that it has."""
     from tasks.services.interpreters import this_machine  # noqa: PLC0415 - 15 ms, for matrices that mean this machine
 
-    return Later(this_machine)
+    return this_machine()
 
 
 def _ask(

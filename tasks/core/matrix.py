@@ -275,6 +275,15 @@ def digest(matrix: Matrix, machine: Machine | None) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def elsewhere(matrix: Matrix) -> Matrix:
+    """Return what the matrix asks for on other machines than this one: it means the same wherever it is read."""
+    packages = (
+        replace(package, entries=tuple(entry for entry in package.entries if not matrix.is_local(entry.target)))
+        for package in matrix.packages
+    )
+    return replace(matrix, packages=tuple(packages))
+
+
 def _on(target: Target | LocalTarget, machine: Machine | None) -> Target:
     if isinstance(target, Target):
         return target

@@ -64,9 +64,7 @@ class Settled:
 
 def certain_questions(wanted: Iterable[Wanted]) -> frozenset[NormalizedName]:
     """Return the projects that the public index has to be asked about, whatever our index has."""
-    return frozenset(
-        each.name for each in wanted if each.sdist is None and not isinstance(each.request, Version)
-    )
+    return frozenset(each.name for each in wanted if each.sdist is None and not isinstance(each.request, Version))
 
 
 def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:

@@ -83,15 +83,13 @@ def resolve(
     if request is LATEST:
         newest = next((release for release in matching if not _too_young(release, newer_than, label)), None)
         if newest is None:
-            message = f"{label} has no release that the cooldown admits: {_first(project, request, label)} is the newest"
-            raise Unresolved(message)
+            known = _first(project, request, label)
+            raise Unresolved(f"{label} has no release that the cooldown admits: {known} is the newest")
         return Resolution(release=newest)
     fitting = next(filter(fits or _any, matching), None)
     if fitting is None:
-        message = (
-            f"{label} has no release that matches {request} and fits the target: "
-            f"{_first(project, request, label)} is the newest"
-        )
+        known = _first(project, request, label)
+        message = f"{label} has no release that matches {request} and fits the target: {known} is the newest"
         raise Unresolved(message)
     return Resolution(release=fitting)
 
@@ -122,9 +120,7 @@ def _matching(project: Project, request: Latest | SpecifierSet, label: str) -> I
         raise _no_match(project, request, label, matching)
 
 
-def _no_match(
-    project: Project, request: Latest | SpecifierSet, label: str, matching: Sequence[Version]
-) -> Unresolved:
+def _no_match(project: Project, request: Latest | SpecifierSet, label: str, matching: Sequence[Version]) -> Unresolved:
     """Return the error of a request that no release answers but yanked ones and, it may be, pre-releases."""
     releases = project.releases
     if all(release.yanked for release in releases):

@@ -1,8 +1,8 @@
 """Reads the anchors of an HTML page of the Simple API (PEP 503, PEP 592).
 
-Indexes write thousands of them in one shape. What has that shape to the letter is taken by a regular expression; all
-else goes through ``html.parser``, which also has to be between two tags wherever such anchors stand. So the result is
-that of ``html.parser`` for any text.
+Indexes write thousands of them in one shape. What has that shape to the letter is taken by a regular expression, and
+what is between them goes through ``html.parser``. Where that is not well-formed, or leaves the parser inside of
+anything, the whole page goes through it: so the result is that of ``html.parser`` for any text.
 """
 
 from __future__ import annotations
@@ -31,6 +31,14 @@ _ANCHOR = re.compile(
 """An anchor as most indexes write it, with the blanks behind it. Its URL has nothing that a URL could hide a name with,
 so it ends with the file's name."""
 _STRIDE = _ANCHOR.groups + 1
+
+_WELL_FORMED = re.compile(
+    r"""(?:[^<]++|<!DOCTYPE[\w\s]*>|<!--[^<>-]*-->|</[A-Za-z][A-Za-z0-9]*>"""
+    r"""|<[A-Za-z][A-Za-z0-9]*(?:\s+[A-Za-z-]+(?:="[^"<]*"|='[^'<]*')?)*\s*/?>)*+""",
+    re.IGNORECASE,
+)
+"""Text and tags each of which ends where it seems to, whatever comes behind: no quote is left open, which
+``html.parser`` would close with the next one that it finds."""
 
 _unescape = lru_cache(maxsize=1024)(unescape)
 
@@ -68,15 +76,17 @@ def read_html(text: str) -> Page:
     others: list[tuple[int, list[Link]]] = []
     for place, between in enumerate(parts[::_STRIDE]):
         if between:
+            if len(parts) == 1 or not _WELL_FORMED.fullmatch(between):
+                return _parsed(text)
             parser.feed(between)
+            if not parser.between_tags or parser.base:
+                return _parsed(text)
             if parser.anchors:
                 others.append((place, list(parser.taken())))
-            if (not parser.between_tags or parser.base) and len(parts) > 1:
-                return _parsed(text)
     links = list(map(Link, *(parts[group::_STRIDE] for group in (1, 2, 3)), *_values(parts)))
     for place, found in reversed(others):
         links[place:place] = found
-    return Page(links, parser.version, parser.truncated)
+    return Page(links, parser.version, truncated=False)
 
 
 def _values(parts: list[str | None]) -> Iterator[list[str | None]]:
@@ -87,7 +97,8 @@ def _values(parts: list[str | None]) -> Iterator[list[str | None]]:
 def _parsed(text: str) -> Page:
     parser = _Links()
     parser.feed(text)
-    return Page(list(parser.taken()), parser.version, parser.truncated)
+    truncated = parser.rawdata.startswith("<")  # it was fed, but not closed: what is left is a tag that never ended
+    return Page(list(parser.taken()), parser.version, truncated)
 
 
 class _Links(HTMLParser):
@@ -103,11 +114,6 @@ class _Links(HTMLParser):
     def between_tags(self) -> bool:
         """Whether all that was fed is understood, and what comes next is neither in a tag nor in a script."""
         return not self.rawdata and self.cdata_elem is None
-
-    @property
-    def truncated(self) -> bool:
-        """Whether what was fed, but not closed, ends with a tag that never ended."""
-        return self.rawdata.startswith("<")
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
