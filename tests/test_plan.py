@@ -279,6 +279,24 @@ def test_the_expanded_matrix_gives_the_same_plan(here: Here, capsys: pytest.Capt
     assert {action["target"] for action in json.loads(compact)["actions"]} == {"host", "freebsd"}
 
 
+def test_a_plan_for_other_machines_does_not_depend_on_this_one(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask(
+        "  X: [latest]\n",
+        TARGETS.replace("targets:\n", "instances: {local: {worker: local}}\ntargets:\n  host: {instance: local}\n"),
+    )
+    arguments = ["--target", "freebsd"]
+    assert plan.main(arguments) == 0
+    anywhere = here.plan.read_bytes()
+
+    monkeypatch.setenv("PATH", str(here.folder))  # where no Python is
+    assert plan.main(arguments) == 0
+    assert here.plan.read_bytes() == anywhere
+    assert here.planned() == [f"x-1.0-cp312-cp312-{FREEBSD}.whl"]
+    assert plan.main(["--target", "h*"]) == 2
+    assert plan.main([*arguments, "--package", "x", "--target", "host"]) == 2
+
+
 def test_expand_leaves_the_plan_alone_and_lists_every_freebsd_wheel(
     here: Here, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -271,3 +271,25 @@ def test_a_bucket_costs_the_same_signed_and_anonymous(tmp_path: Path, monkeypatc
         ("http", "cold"): cold,
         ("http", "warm"): ["304 /simple/index.json"],
     }
+
+
+def test_the_public_index_is_asked_while_ours_is_read(site: Site) -> None:
+    """Of what is ``latest`` it has to be asked anyway; an exact version may be on our index."""
+    site.publish("a", WHEEL)
+    site.publish("b", WHEEL.replace("a-", "b-", 1))
+    for name in ("a", "b"):
+        site.page(f"/simple/{name}/", f'<a href="{name}-1.0.tar.gz">x</a>')
+    ours = site.web.replies[LIST]
+    assert isinstance(ours, Reply)
+    site.web.replies[LIST] = replace(ours, delay=0.5)
+    site.here.matrix.write_text(
+        f"public_index: {site.web.url}/simple\n"
+        f"targets:\n  t: {{instance: freebsd/15.1, arch: x86_64, platform_tag: {FREEBSD}, python: [cp312]}}\n"
+        "packages:\n  a: [latest]\n  b: ['1.0']\n"
+    )
+
+    asked = site.plan()
+
+    assert sorted(asked[:2]) == [f"200 {LIST}", "200 /simple/a/"]
+    assert sorted(asked[2:]) == ["200 /i/simple/a/index.json", "200 /i/simple/b/index.json"]
+    assert site.planned() == {"skipped": 2}
