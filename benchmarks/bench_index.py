@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import far_plan
-from benchmarks.bench_pages import HERE, write_inputs
+from benchmarks.bench_pages import HERE, VERSIONS, WHEELS, write_inputs
 from benchmarks.far_away import far_away, passing_to
 from benchmarks.plot import Series, plot
 from benchmarks.report import Row, report
@@ -35,9 +35,9 @@ ROOT = Path(__file__).resolve().parents[1]
 DELAY = 0.06
 """Seconds that each request to the store takes besides."""
 SIZES = (1_000, 10_000, 100_000)
-WHEELS_OF_A_PROJECT = 40
+WHEELS_OF_A_PROJECT = VERSIONS * WHEELS
 FIRST = 1_000
-"""Wheels of a first publish, of 50 projects."""
+"""Wheels of a first publish."""
 INSTALLERS = ("packages", "simple", "json")
 """The folders that installers read."""
 
@@ -53,7 +53,7 @@ def main() -> int:
                 counts = {size: _one_more(server, size, built) for size in SIZES}
                 rows = [*_nothing(server, built), *_more(counts), *_first(server), *far_plan.rows(server)]
             changed = {size: _rewritten(size) for size in SIZES[:-1]}
-            rows += [*_pages(10_000, 5), *_pages(100_000, 1, memory=500)]
+            rows += [*_pages(10_000, 5), *_pages(100_000, 3, memory=500)]
         finally:
             os.chdir(before)
     ended = report("index", rows)
@@ -79,9 +79,10 @@ class Count:
 
 def _built() -> Path:
     """Build a real wheel, so that it has its record, its log and its visit; return the directory."""
+    here = f"cp{sys.version_info.major}{sys.version_info.minor}"
     matrix = {
         "instances": {"local": {"worker": "local"}},
-        "targets": {"host": {"instance": "local", "upstream": "ignore"}},
+        "targets": {"host": {"instance": "local", "upstream": "ignore", "python": [here]}},
         "packages": {"MarkupSafe": ["3.0.3"]},
     }
     Path("wheel_matrix.yml").write_text(json.dumps(matrix))
@@ -146,26 +147,21 @@ def _nothing(server: S3Server, built: Path) -> Iterator[Row]:
 
 
 def _first(server: S3Server) -> Iterator[Row]:
-    """Publish a thousand wheels of fifty projects into an empty bucket, and a tenth of them with s3pypi."""
+    """Publish a thousand wheels into an empty bucket, and those of some projects with s3pypi."""
     shutil.rmtree("dist", ignore_errors=True)
-    wheels = [
-        make_wheel(
-            Path("dist/wheels"), f"project-{number % 50}", f"1.{number // 50}", headers="Requires-Python: >=3.9\n"
-        )
-        for number in range(FIRST)
-    ]
+    projects = [f"project_{number}" for number in range(FIRST // WHEELS_OF_A_PROJECT)]
+    wheels = {project: list(_wheels_of(project)) for project in projects}
     with _far(server, server.bucket()) as (far, environment):
         seconds = _timed(lambda: _publish(environment)) / FIRST
         requests = len(far.requests) / FIRST
-    few = [str(wheel) for wheel in wheels if int(wheel.name.split("-")[0].removeprefix("project_")) < FIRST // 200]
+    few = [str(wheel) for project in projects[:3] for wheel in wheels[project]]
     with _far(server, bucket := server.bucket()) as (far, environment):
         argv = [_program("s3pypi"), "upload", *few, "--bucket", bucket, "--s3-endpoint-url", far.url, "--index.html"]
         argv += ["--put-root-index"]
         theirs = _timed(lambda: _check(argv, {**environment, "AWS_ENDPOINT_URL_DYNAMODB": server.url})) / len(few)
         their_requests = len(far.requests) / len(few)
-    what = f"first publish of {FIRST:,} wheels, {DELAY * 1000:.0f} ms a request"
     yield Row(
-        work=what,
+        work=f"first publish of {FIRST:,} wheels, {DELAY * 1000:.0f} ms a request",
         figure=seconds * 1000,
         unit="ms a wheel",
         note=f"{requests:.2f} requests a wheel, metadata and JSON too",
@@ -177,6 +173,14 @@ def _first(server: S3Server) -> Iterator[Row]:
         note=f"{their_requests:.2f} requests a wheel",
     )
     yield Row(work="so we are faster", figure=theirs / seconds, unit="×", at_least=5)
+
+
+def _wheels_of(project: str) -> Iterator[Path]:
+    """Write a project's wheels: ten versions, each for four interpreters, as everywhere in these benches."""
+    for version in range(VERSIONS):
+        for python in range(WHEELS):
+            tag = f"cp31{python}-cp31{python}-freebsd_15_1_release_amd64"
+            yield make_wheel(Path("dist/wheels"), project, f"1.{version}", tag=tag, headers="Requires-Python: >=3.9\n")
 
 
 def _pages(size: int, times: int, memory: float | None = None) -> Iterator[Row]:
