@@ -32,7 +32,8 @@ def add_index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index",
         metavar="URL",
-        help=f"the package index: a directory (default: $SPARE_TIRE_INDEX, else the matrix's index, else {INDEX})",
+        help="the package index: a directory or s3://…; for plan also https://… "
+        f"(default: $SPARE_TIRE_INDEX, else the matrix's index, else {INDEX})",
     )
 
 

@@ -30,7 +30,7 @@ from tasks.services import ci
 from tasks.services.default_index import default_index
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores import open_store
-from tasks.stores.shelves import read_shelves
+from tasks.stores.shelves import InStore, read_shelves
 
 if TYPE_CHECKING:
     import argparse
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tasks.console import Console
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
+    from tasks.core.presence import Shelf
     from tasks.core.releases import Project
     from tasks.core.targets import Machine
 
@@ -90,7 +91,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
                 newer_than=_newer_than(matrix),
             )
             return _retire(wanted, upstream, path, terminal, as_json=chosen.json)
-        shelves = read_shelves(open_store(index), {each.name for each in wanted}, CACHE / "index")
+        shelves = _shelves(index, {each.name for each in wanted})
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
         projects = _ask(public, settled.questions, terminal)
@@ -117,6 +118,16 @@ def _refuse_contradictions(chosen: argparse.Namespace) -> None:
         raise BadInput("--expand prints the whole matrix: leave out --package, --target, --instance and --explain")
     if chosen.retire and (chosen.expand or chosen.explain):
         raise BadInput("--retire is a question of its own: leave out --expand and --explain")
+
+
+def _shelves(index: str, names: Collection[NormalizedName]) -> dict[NormalizedName, Shelf]:
+    """Return what our own index has of some projects."""
+    if index.lower().startswith(("http://", "https://")):
+        from tasks.services.website import Website  # noqa: PLC0415 - it brings requests along, 0.1 s
+
+        with Website(index, CACHE / "website") as site:
+            return read_shelves(site, names, CACHE / "index")
+    return read_shelves(InStore(open_store(index)), names, CACHE / "index")
 
 
 def _newer_than(matrix: Matrix) -> datetime | None:

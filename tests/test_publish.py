@@ -273,15 +273,15 @@ def test_a_dry_run_lists_every_write_and_does_none(here: Path, capsys: pytest.Ca
 
     document = json.loads(capsys.readouterr().out)
     assert document["writes"] == [
+        "index.html",
         "packages/demo-1.0-py3-none-any.whl",
         "packages/demo-1.0-py3-none-any.whl.metadata",
-        "simple/demo/index.json",
-        "simple/demo/index.html",
-        "pypi/demo/json",
         "pypi/demo/1.0/json",
-        "simple/index.json",
+        "pypi/demo/json",
+        "simple/demo/index.html",
+        "simple/demo/index.json",
         "simple/index.html",
-        "index.html",
+        "simple/index.json",
     ]
     assert not (here / "dist" / "index").exists()
 
@@ -340,7 +340,11 @@ def test_the_environment_is_stronger_than_the_matrix_and_the_option_stronger_tha
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--index", "gopher://x"], "the index is 'gopher://x', expected a directory"),
+        (["--index", "gopher://x"], "the index is 'gopher://x', expected a directory, s3://…"),
+        (
+            ["--index", "https://team:secret@host.example/x"],
+            "the index https://host.example/x is read over HTTP, which plan alone can do: name where it lies itself",
+        ),
         (["--matrix", "missing.yml"], "missing.yml: there is no such file; name one with --matrix"),
     ],
 )

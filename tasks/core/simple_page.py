@@ -25,6 +25,7 @@ ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+ht
 
 _JSON = ("application/vnd.pypi.simple.v1+json", "application/json")
 _HTML = ("application/vnd.pypi.simple.v1+html", "text/html", "application/xhtml+xml")
+_FILES = (".whl", ".egg", ".exe", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _ABSOLUTE = re.compile(r"https?://|file:", re.IGNORECASE)
 _OUR_VERSION = 1  # of the Simple API; a higher minor version adds only what may be ignored
 
@@ -44,6 +45,25 @@ def read_page(project: NormalizedName, body: bytes, *, content_type: str, url: s
     else:
         raise NotAPage(f"is {kind or 'of no content type'}, expected a page of the Simple API, JSON or HTML")
     return _project(project, listed, url=without_credentials(url), announced=announced)
+
+
+def linked_files(body: bytes) -> list[tuple[str, str]]:
+    """Return what an HTML page, of whatever tool, links to that installers may take: the URLs and the file names.
+
+    Of what is no page there is nothing to return.
+    """
+    parser = _Links()
+    parser.feed(body.decode("utf-8", "replace"))
+    found = ((row.url, unquote(urlsplit(row.url).path.rpartition("/")[2])) for row in parser.listed())
+    return [(url, name) for url, name in found if name.endswith(_FILES)]
+
+
+def linked_projects(body: bytes) -> frozenset[NormalizedName]:
+    """Return the projects that an HTML list of projects links to (PEP 503)."""
+    parser = _Links()
+    parser.feed(body.decode("utf-8", "replace"))
+    paths = (urlsplit(row.url).path.removesuffix("index.html").rstrip("/") for row in parser.listed())
+    return frozenset(canonicalize_name(unquote(path.rpartition("/")[2])) for path in paths) - {canonicalize_name("")}
 
 
 @dataclass(slots=True)  # not frozen, which would make ten thousand of them three times as slow

@@ -60,8 +60,9 @@ class _Page:
 class PublicIndex:
     """An index of the Simple API, at an ``http(s):`` or ``file:`` URL.
 
-    ``declared`` is the URL that the matrix gives; without it pip's configuration counts, then ``default`` is asked.
-    The URL may hold user info, which is sent and never shown. Raises :class:`BadInput` for what is no such URL.
+    ``declared`` is the URL that the matrix gives, or what ``declared_by`` says; without it pip's configuration counts,
+    then ``default`` is asked. The URL may hold user info, which is sent and never shown. Raises :class:`BadInput` for
+    what is no such URL.
     """
 
     def __init__(
@@ -72,10 +73,11 @@ class PublicIndex:
         settings: PipSettings | None = None,
         patience: Patience | None = None,
         default: Callable[[], str] | None = None,
+        declared_by: str = "public_index in the matrix",
     ) -> None:
         self._settings = settings or read_pip_settings()
         self._patience = patience
-        full, self.named_by = _choose(declared, self._settings, default)
+        full, self.named_by = (declared, declared_by) if declared else _choose(self._settings, default)
         _check_address(full, self.named_by)
         self._full = full if full.endswith("/") else full + "/"
         self.url = without_credentials(self._full)
@@ -187,10 +189,8 @@ def _check_address(url: str, named_by: str) -> None:
         raise BadInput(f"{named_by} is {without_credentials(url)}, expected an http, https or file URL")
 
 
-def _choose(declared: str | None, settings: PipSettings, default: Callable[[], str] | None) -> tuple[str, str]:
-    """Return the URL of the index and what names it, for messages."""
-    if declared:
-        return declared, "public_index in the matrix"
+def _choose(settings: PipSettings, default: Callable[[], str] | None) -> tuple[str, str]:
+    """Return the URL of the index that no matrix names, and what names it, for messages."""
     if settings.index_url:
         return settings.index_url, f"index-url in {settings.index_url_from}"
     if default is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from tasks.core.addresses import without_credentials
 from tasks.core.errors import BadInput
 from tasks.core.storage import IF_ABSENT, Changed, Condition, Head, IfMatch, Kind, Stored, Written
 from tasks.stores.directory import DirectoryStore
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import BinaryIO
 
 __all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Store", "Stored", "Written", "open_store"]
 
@@ -20,8 +22,9 @@ __all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Stor
 class Store(Protocol):
     """A place for objects, each under a path like ``simple/x/index.json``.
 
-    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None. A path
-    that would leave the store is :class:`ValueError`. Reads see whole objects only, at every instant.
+    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None; an
+    :class:`Unreadable` one where only that object cannot be read. A path that would leave the store is
+    :class:`ValueError`. Reads see whole objects only, at every instant.
     """
 
     location: str
@@ -31,7 +34,7 @@ class Store(Protocol):
         ...
 
     def head(self, path: str) -> Head | None:
-        """Return an object's token and size, without its bytes where the store can."""
+        """Return an object's token, its size and, where the store has it, its sha256; bytes are read only here."""
         ...
 
     def put(
@@ -47,8 +50,11 @@ class Store(Protocol):
         """Yield every object's path that starts with ``prefix``, sorted."""
         ...
 
-    def local(self, path: str) -> AbstractContextManager[Path | None]:
-        """Give an object as a local file that is only read; a store without files downloads it for the time."""
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
+        """Open an object as a seekable file; None where nothing is there.
+
+        A directory gives the file itself. Any other store fetches what is read, when it is read: see ``tasks.ranges``.
+        """
         ...
 
     def token_of(self, data: bytes) -> str | None:
@@ -56,14 +62,31 @@ class Store(Protocol):
         ...
 
 
-STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore}
+def _s3(location: str) -> Store:
+    from tasks.stores.s3 import S3Store  # noqa: PLC0415 - boto3 is heavy, and an index in a directory needs none
+
+    return S3Store(location)
+
+
+def is_bucket(location: str) -> bool:
+    """Whether a location is a bucket, which others serve as it is, rather than a directory."""
+    return _scheme(location) == "s3"
+
+
+STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore, "s3": _s3}
 
 
 def open_store(location: str) -> Store:
     """Open the store at a location: a directory's path, or ``scheme://…``. Raises :class:`BadInput`."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", location)
-    name = scheme[1].lower() if scheme else ""
+    name = _scheme(location)
+    if name in {"http", "https"}:
+        shown = without_credentials(location)
+        raise BadInput(f"the index {shown} is read over HTTP, which plan alone can do: name where it lies itself")
     if not location or name not in STORES:
-        known = ", ".join(["a directory", *(f"{known}://…" for known in sorted(STORES) if known)])
-        raise BadInput(f"the index is {location or '(empty)'!r}, expected {known}")
+        raise BadInput(f"the index is {location or '(empty)'!r}, expected a directory or s3://bucket/prefix")
     return STORES[name](location)
+
+
+def _scheme(location: str) -> str:
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", location)
+    return scheme[1].lower() if scheme else ""

@@ -79,6 +79,23 @@ def test_what_is_wrong_with_a_wheel_is_said(contents: WheelContents, problem: st
     assert problem in list(problems(contents))
 
 
+def test_of_members_that_were_not_read_the_sizes_are_compared() -> None:
+    sound = wheel()
+    unread = replace(sound, members=tuple(replace(member, sha256=None) for member in sound.members))
+    first, *others = unread.members
+    longer = replace(unread, members=(replace(first, size=2), *others))
+
+    assert list(problems(unread)) == []
+    assert list(problems(longer)) == ["x.py does not have the size that RECORD gives it"]
+
+
+def test_a_record_without_sizes_says_nothing_of_members_that_were_not_read() -> None:
+    sound = wheel()
+    unread = tuple(replace(member, sha256=None) for member in sound.members)
+
+    assert list(problems(replace(sound, members=unread, record=sound.record.replace(b",1\n", b",\n")))) == []
+
+
 def test_signatures_need_no_hash_in_record() -> None:
     assert list(problems(with_member(wheel(), f"{INFO}/RECORD.jws"))) == []
 
