@@ -50,26 +50,31 @@ PROGRAMS = {
     "strace": "strace",
 }
 
+# The exit codes that are no failure. Azure Pipelines knows a success with issues, but only of a step that ends with 0:
+# a stage that has done a part of its work says so (`tasks.services.ci`, PARTLY), and the session goes along with it.
+PARTLY = {"plan": [1], "build": [1, 3], "publish": [1]} if "TF_BUILD" in os.environ else {}
+DONE = {stage: [0, *PARTLY.get(stage, [])] for stage in ("plan", "build", "publish")}
+
 
 @nox.session
 def plan(session: nox.Session) -> None:
     """Find out which wheels are missing, and write the plan to build them."""
     install(session, "plan")
-    session.run("python", "-m", "tasks.plan", *session.posargs)
+    session.run("python", "-m", "tasks.plan", *session.posargs, success_codes=DONE["plan"])
 
 
 @nox.session
 def build(session: nox.Session) -> None:
     """Build the planned wheels that this machine can build, or those of one INSTANCE."""
     install(session, "build")
-    session.run("python", "-m", "tasks.build", *session.posargs)
+    session.run("python", "-m", "tasks.build", *session.posargs, success_codes=DONE["build"])
 
 
 @nox.session
 def publish(session: nox.Session) -> None:
     """Publish the built wheels to the package index; ``-- --serve`` shows a directory index."""
     install(session, "publish")
-    session.run("python", "-m", "tasks.publish", *session.posargs)
+    session.run("python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"])
 
 
 @nox.session(default=False, tags=["check"])
@@ -79,6 +84,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--diff"]))
     session.run("check-jsonschema", *AZURE_SCHEMA, "azure-pipelines.yml")
+    workflows = sorted(map(str, Path(".github/workflows").glob("*.yml")))
+    session.run("check-jsonschema", "--builtin-schema=vendor.github-workflows", *workflows)
 
 
 @nox.session(default=False, tags=["check"])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tasks import console, options
-from tasks.core import records
+from tasks.core import build_report, records
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
 from tasks.core.moments import fixed_moment
 from tasks.core.plan import Plan
@@ -21,6 +21,7 @@ from tasks.core.selection import JobData, Wish, select
 from tasks.core.sharing import Made, Shelf
 from tasks.distdir import DistDir
 from tasks.progress import display, show_summary
+from tasks.services import ci
 from tasks.services.pip_config import read_pip_settings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
@@ -70,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="do not install and try the wheels where they are built; their records say so",
     )
-    return console.run(parser, argv, _stage)
+    return ci.ended("build", console.run(parser, argv, _stage))
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
@@ -97,6 +98,8 @@ def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: C
     outcomes.sort(key=lambda each: (each.action.wheel.filename, each.action.key))
     if any(each.outcome != "kept" for each in outcomes):
         show_summary(terminal, outcomes, str(chosen.dist), os.environ)
+        report = build_report.markdown(outcomes, str(chosen.dist), ci.artifact())
+        ci.summarize("build", report, result_on_stdout=chosen.json)
     if chosen.json:
         document = {
             "format": "spare-tire/build",

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--retire", action="store_true", help="list what the public index has made needless, and plan nothing"
     )
-    return console.run(parser, argv, _stage)
+    return ci.ended("plan", console.run(parser, argv, _stage))
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
@@ -259,7 +259,8 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
         terminal.info(plan_report.summary(plan))
     if chosen.json:
         console.emit(plan.to_json().decode())
-    ci.tell(nodes(plan, str(chosen.plan)), plan_report.markdown(plan), result_on_stdout=chosen.json)
+    ci.tell(nodes(plan, str(chosen.plan)), result_on_stdout=chosen.json)
+    ci.summarize("plan", plan_report.markdown(plan), result_on_stdout=chosen.json)
 
 
 if __name__ == "__main__":
