@@ -117,7 +117,7 @@ def _encode(matrix: Matrix) -> dict[str, Any]:
             of.text,
             of.target,
             rules.number(said),
-            checks.number([of.check.imports, of.check.run]),
+            checks.number([of.check.imports, of.check.requires, of.check.run]),
             pythons.number(_pythons_row(of.pythons)),
             of.abi3,
             of.upstream,
@@ -151,7 +151,10 @@ def _target_row(target: Target | LocalTarget) -> Row:
 def _decode(document: dict[str, Any]) -> Matrix:
     index, index_url, public_index, cooldown = document["top"]
     rules = [tuple(_rules(*row) for row in rows) for rows in document["rules"]]
-    checks = [Check(imports=tuple(imports), run=run) for imports, run in document["checks"]]
+    checks = [
+        Check(imports=tuple(imports), requires=tuple(requires), run=run)
+        for imports, requires, run in document["checks"]
+    ]
     pythons = [_pythons(rows) for rows in document["pythons"]]
 
     def entry(row: Row) -> Entry:

@@ -29,7 +29,7 @@ from tasks.matrixcache import load
 from tasks.services import ci
 from tasks.services.default_index import default_index
 from tasks.services.public_index import NoSuchProject, PublicIndex
-from tasks.stores import open_store
+from tasks.stores.places import open_store
 from tasks.stores.shelves import InStore, read_shelves
 
 if TYPE_CHECKING:

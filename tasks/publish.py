@@ -28,9 +28,9 @@ from tasks.pages import Pages
 from tasks.receipts import Receipt, made
 from tasks.serve import serve
 from tasks.services import ci
-from tasks.stores import is_bucket, open_store
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
+from tasks.stores.places import is_bucket, open_store
 from tasks.stores.probe import guarded, memory
 from tasks.uploads import reading, uploads
 
@@ -161,8 +161,8 @@ def _results(chosen: argparse.Namespace, store: Store, context: Context, out: Co
     counts = kept.still(opening.listed if opening.listing else None)
     files = read_dist(chosen.dist, counts.with_records() if chosen.require_records else counts)
     results = _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)
-    receipt = made(results, counts, files.stamps, opening.listed.serial)
-    if not chosen.dry_run and files.stamps and not receipt.says_as(kept):
+    receipt = made(results, counts, files.stamps)
+    if not chosen.dry_run and files.stamps and receipt != kept:
         try:
             receipt.write(chosen.dist, store.location)
         except OSError as error:

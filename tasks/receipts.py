@@ -54,8 +54,6 @@ class Published:
 class Receipt:
     """What was published to one index."""
 
-    serial: int = 0
-    """The list's, before."""
     wheels: Mapping[str, Published] = field(default_factory=dict)
     visits: Mapping[str, Stamps] = field(default_factory=dict)
     """By name; several files may have one."""
@@ -69,7 +67,6 @@ class Receipt:
                 return cls()
             found = kept["indexes"][location]
             return cls(
-                serial=int(found["serial"]),
                 wheels={name: _published(each) for name, each in found["wheels"].items()},
                 visits={name: _stamps(each) for name, each in found["visits"].items()},
             )
@@ -92,21 +89,20 @@ class Receipt:
             part.unlink(missing_ok=True)
 
     def still(self, listed: ProjectList | None) -> Receipt:
-        """Return what still counts, the index having this list by now; nothing does where it has none."""
+        """Return what still counts, the index having this list by now; nothing does where it has none.
+
+        The list names no visits. They count as long as every wheel does.
+        """
         if listed is None:
             return Receipt()
         known = {str(project.name): (project.serial, project.state) for project in listed.projects}
         wheels = {name: one for name, one in self.wheels.items() if known.get(one.project) == (one.serial, one.state)}
-        return Receipt(serial=self.serial, wheels=wheels, visits=self.visits if listed.serial >= self.serial else {})
+        return Receipt(wheels=wheels, visits=self.visits if wheels and len(wheels) == len(self.wheels) else {})
 
     def covers(self, name: str, files: Stamps) -> bool:
         """Whether a wheel or a visit was published from just these files."""
         wheel = self.wheels.get(name)
         return files == (wheel.files if wheel else self.visits.get(name))
-
-    def says_as(self, other: Receipt) -> bool:
-        """Whether another receipt says the same, so that this one need not be written; the serial may be older."""
-        return (self.wheels, self.visits) == (other.wheels, other.visits) and self.serial >= other.serial
 
     def with_records(self) -> Receipt:
         """Return what it says of wheels that have a build record."""
@@ -115,10 +111,10 @@ class Receipt:
             for name, one in self.wheels.items()
             if any(path.rpartition("/")[2] == f"{name}.json" for path in one.files)
         }
-        return Receipt(serial=self.serial, wheels=wheels, visits=self.visits)
+        return Receipt(wheels=wheels, visits=self.visits)
 
 
-def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps], serial: int) -> Receipt:
+def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps]) -> Receipt:
     """Return the receipt for what is on the index by now; ``files`` has what belongs to each wheel and visit.
 
     Wheels that are there with other bytes, or not at all, are looked at the next time.
@@ -131,7 +127,7 @@ def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps], 
                 project=listed.name, serial=listed.serial, state=listed.state, files=files[result.filename]
             )
     visits = {name: stamps for name, stamps in files.items() if not name.endswith(".whl")}
-    return Receipt(serial=serial, wheels=wheels, visits=visits)
+    return Receipt(wheels=wheels, visits=visits)
 
 
 def _published(found: dict[str, Any]) -> Published:

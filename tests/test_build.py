@@ -188,8 +188,31 @@ def test_the_system_packages_that_the_matrix_names_are_said_where_a_build_fails(
 
     assert main(["--quiet"]) == 1
 
-    named = "(the matrix names these system packages for it, which are yours to install: libyaml, lang/rust)"
+    yours = "which are yours to install, or --install-system-packages does: libyaml, lang/rust"
+    named = f"(the matrix names these system packages for it, {yours})"
     assert f"the build failed: no yaml.h {named}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_system_packages_are_installed_only_where_the_user_asks_for_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, asked: bool
+) -> None:
+    said = here / "said"
+    for name, text in {"uname": "echo Linux", "id": "echo 0", "apt-get": f"echo $* >> {said}"}.items():
+        program = here / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{here / 'bin'}:{search_path()}")
+    rules = Rules(system_packages=("libyaml-dev",))
+    write_plan(PLAN, action(make_sdist(here / "sdists", "spam"), rules=rules))
+
+    assert main(["--quiet", *(["--install-system-packages"] if asked else [])]) == 0, capsys.readouterr().err
+
+    assert wheels() == [wheel_name("spam")]
+    assert said.exists() == asked
+    if asked:
+        assert said.read_text() == "update -q\ninstall -q -y --no-install-recommends libyaml-dev\n"
 
 
 def test_a_sdist_with_another_digest_is_refused_and_the_others_are_built(

@@ -16,8 +16,10 @@ from tasks.build import main as build
 from tasks.core.index import ProjectPage
 from tasks.core.index_file import IndexFile
 from tasks.core.plan import Plan
+from tasks.core.project_list import ProjectList
 from tasks.core.settings import QUARANTINED, Settings, Status
 from tests.builds import wheel_name
+from tests.services.web_server import Reply, web_server
 from tests.test_build_requirements import Factory, factory_in
 from tests.workers.helper_jobs import write_wheel
 
@@ -44,6 +46,7 @@ def serve(version: str = "1.0", *, settings: Settings | None = None, **changes: 
     file = IndexFile(**{"filename": wheel.name, "sha256": digest, **changes})
     made = ProjectPage(name=name, files=(*old.files, file), settings=settings or Settings())
     page.write_bytes(made.to_json())
+    Path("ours/simple/index.json").write_bytes(ProjectList().merged([made]).to_json())
     return digest
 
 
@@ -132,6 +135,21 @@ def test_our_index_is_asked_for_what_a_wheel_requires(factory: Factory) -> None:
     assert factory.run({"spam": ["latest"]}) == 0
 
     assert install_of("spam") == f"{wheel_name('spam')}, with eggs-1.5-py3-none-any.whl"
+
+
+def test_our_index_is_read_over_http_too(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    factory.publish("spam", runtime="eggs", pure=False)
+    serve()
+    with web_server() as server:
+        for path in (path for path in Path("ours").rglob("*") if path.is_file()):
+            server.replies[f"/{path.relative_to('ours')}"] = Reply(body=path.read_bytes())
+        monkeypatch.setenv("SPARE_TIRE_INDEX", server.url)
+
+        assert factory.run({"spam": ["latest"]}) == 0
+
+        asked = [asked.path for asked in server.asked]
+    assert install_of("spam") == f"{wheel_name('spam')}, with {EGGS}"
+    assert asked == ["/simple/index.json", "/simple/index.json", "/simple/eggs/index.json", f"/packages/{EGGS}"]
 
 
 @pytest.mark.parametrize(

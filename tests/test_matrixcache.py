@@ -38,7 +38,7 @@ packages:
     build:
     - {when: "<2.1", on: "free*", constraints: ["Cython<3"], build_requires: [x], patches: [x.patch], timeout: 2h}
     - {config_settings: {-C: [1, "{python_tag}"]}, native: true, network: true, revision: 3}
-    check: {import: [b], run: "true"}
+    check: {import: [b], requires: ["c<2"], run: "true"}
     status: {state: archived, reason: enough}
     tracks: ["https://index.example/b/"]
     alternate_locations: ["https://other.example/b/"]

@@ -254,7 +254,7 @@ def test_the_expanded_matrix_gives_the_same_plan(here: Here, capsys: pytest.Capt
     here.serve("x", "x-1.0.tar.gz", "x-2.0.tar.gz", "x-2.0-py3-none-any.whl")
     rules = "build: [{when: '<2', env: {A: '1'}}, {on: 'host', env: {B: '2'}}]"
     here.ask(
-        f"  X: {{versions: [latest, '1.0', '<2'], {rules}, check: {{import: [x]}}}}\n",
+        f"  X: {{versions: [latest, '1.0', '<2'], {rules}, check: {{import: [x], requires: [eggs<2]}}}}\n",
         TARGETS.replace("targets:\n", "instances: {local: {worker: local}}\ntargets:\n  host: {instance: local}\n"),
     )
     assert plan.main([]) == 0

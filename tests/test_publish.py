@@ -340,7 +340,7 @@ def test_the_environment_is_stronger_than_the_matrix_and_the_option_stronger_tha
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--index", "gopher://x"], "the index is 'gopher://x', expected a directory, s3://…"),
+        (["--index", "gopher://x"], "the index is 'gopher://x', expected a directory or s3://bucket/prefix"),
         (
             ["--index", "https://team:secret@host.example/x"],
             "the index https://host.example/x is read over HTTP, which plan alone can do: name where it lies itself",

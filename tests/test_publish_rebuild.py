@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
@@ -352,6 +353,38 @@ def test_metadata_that_are_gone_or_other_ones_are_made_anew(here: Path) -> None:
     assert rebuilt(store) == {DEMO: "unchanged", "demo-2.0-py3-none-any.whl": "unchanged"}
 
     assert store.objects == whole
+
+
+def test_a_damaged_state_is_made_anew_and_said(here: Path) -> None:
+    store = bare(make_wheel(here))
+    rebuilt(store)
+    whole = dict(store.objects)
+    store.objects["simple/demo/index.json"] = b"{"
+
+    said = rebuilt(store)
+
+    note = said.pop("simple/demo/index.json")
+    assert note.startswith("it was damaged and is made anew; what only it knew is lost (simple/demo/index.json is ")
+    assert said == {DEMO: "published"}
+    assert page(store).serial == 2  # one more than the list has, so that nobody takes it for the page that was there
+    assert page(store).files == ProjectPage.from_json(whole["simple/demo/index.json"], "").files
+
+
+def test_a_state_that_an_older_version_wrote_is_told_what_the_metadata_say(here: Path) -> None:
+    store = bare(make_wheel(here, headers="Summary: what it is\n"))
+    rebuilt(store)
+    whole = dict(store.objects)
+    state = json.loads(store.objects["simple/demo/index.json"])
+    del state["_releases"]
+    store.objects["simple/demo/index.json"] = json.dumps(state).encode()
+
+    assert rebuilt(store) == {DEMO: "unchanged"}
+
+    assert (
+        page(store).releases["1.0"].info
+        == ProjectPage.from_json(whole["simple/demo/index.json"], "").releases["1.0"].info
+    )
+    assert json.loads(store.objects["pypi/demo/json"])["info"]["summary"] == "what it is"
 
 
 # ── Pages of another tool ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -76,6 +76,7 @@ def asked(proxy: Proxy) -> list[str]:
 
 
 LOOKS = ["GET index.html", "GET simple/index.json"]
+VISIT = "GET visits/local-20260102T030405Z.json"
 DEMO, OTHER = "GET simple/demo/index.json", "GET simple/other/index.json"
 
 
@@ -128,7 +129,7 @@ def test_without_a_receipt_it_is_one_request_more_for_each_project_and_visit_and
         LOOKS[1],
         OTHER,
         "GET simple/third/index.json",
-        "GET visits/local-20260102T030405Z.json",
+        VISIT,
     ]
     assert main([]) == 0
     assert asked(shared) == LOOKS
@@ -183,7 +184,7 @@ def test_a_project_that_somebody_else_changed_is_looked_at_again_and_once(here: 
     asked(shared)
 
     assert main([]) == 0
-    assert asked(shared) == sorted([*LOOKS, DEMO])
+    assert asked(shared) == sorted([*LOOKS, DEMO, VISIT])
     assert main([]) == 0
     assert asked(shared) == LOOKS
 
@@ -216,9 +217,9 @@ def test_a_receipt_hides_nothing_of_an_index_that_lost_what_we_published(
 ) -> None:
     make_wheel(here / "first" / "wheels", "demo", "1.0")
     assert main(["--index=index", "--dist=first"]) == 0
+    (here / "dist" / "visits").mkdir(parents=True)
     before = {str(path.relative_to(here)): path.read_bytes() for path in (here / "index").rglob("*") if path.is_file()}
     make_wheel(here / "dist" / "wheels", "demo", "2.0")
-    (here / "dist" / "visits").mkdir()
     (here / "dist" / "visits" / "local-1.json").write_text("{}")
     assert main(["--index=index"]) == 0
     happens(here, before)
@@ -227,6 +228,7 @@ def test_a_receipt_hides_nothing_of_an_index_that_lost_what_we_published(
 
     page = json.loads((here / "index/simple/demo/index.json").read_bytes())
     assert "demo-2.0-py3-none-any.whl" in [file["filename"] for file in page["files"]]
+    assert (here / "index/visits/local-1.json").is_file()
 
 
 @pytest.mark.parametrize(
@@ -235,9 +237,9 @@ def test_a_receipt_hides_nothing_of_an_index_that_lost_what_we_published(
         b"half",
         b"[]",
         b'{"format": 2}',
-        b'{"format": 1, "indexes": {"index": {"serial": "x", "wheels": {}, "visits": {}}}}',
-        b'{"format": 1, "indexes": {"index": {"serial": 1, "wheels": {"demo-1.0-py3-none-any.whl": 1}, "visits": {}}}}',
-        b'{"format": 1, "indexes": {"index": {"serial": 1, "wheels": {}, "visits": {"x": {"y": [1]}}}}}',
+        b'{"format": 1, "indexes": {"index": {"wheels": [], "visits": {}}}}',
+        b'{"format": 1, "indexes": {"index": {"wheels": {"demo-1.0-py3-none-any.whl": 1}, "visits": {}}}}',
+        b'{"format": 1, "indexes": {"index": {"wheels": {}, "visits": {"x": {"y": [1]}}}}}',
         b"[" * 100_000,
     ],
 )
@@ -249,6 +251,15 @@ def test_a_receipt_that_cannot_be_understood_counts_for_nothing_and_is_replaced(
 
     assert (here / "index/packages/demo-1.0-py3-none-any.whl").is_file()
     assert list(Receipt.read(here / "dist", "index").wheels) == ["demo-1.0-py3-none-any.whl"]
+
+
+def test_a_receipt_of_another_format_counts_for_nothing(here: Path) -> None:
+    make_wheel(here / "dist" / "wheels")
+    assert main(["--index=index"]) == 0
+    path = here / "dist" / FILE
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+
+    assert Receipt.read(here / "dist", "index") == Receipt()
 
 
 def test_each_index_has_its_receipt(here: Path) -> None:

@@ -147,6 +147,7 @@ def test_system_packages_are_installed_where_the_worker_allows_it(
     own = programs(
         tmp_path / "bin",
         uname=f"echo {system}",
+        id=f"echo {501 if system == 'Darwin' else 0}",
         **{manager: f'echo "{manager.replace("_", "-")} $*"'},
     )
     path = f"{own}:/usr/bin:/bin"
@@ -169,13 +170,29 @@ def test_a_package_that_looks_like_an_option_is_no_package(tmp_path: Path) -> No
 
 
 def test_a_host_that_cannot_install_what_is_named_is_not_prepared(tmp_path: Path) -> None:
-    own = programs(tmp_path / "bin", uname="echo FreeBSD", pkg="echo no repositories; exit 3")
+    own = programs(tmp_path / "bin", uname="echo FreeBSD", id="echo 0", pkg="echo no repositories; exit 3")
     values = {**VALUES, "root": str(tmp_path), "system_packages": ["x"], "may_install": "yes"}
 
     code, lines = run(render(BUILD_HOST, {**values, "path": f"{own}:/usr/bin:/bin"}), "prepare")
 
     assert code == 3
     assert lines[-1] == "no repositories"
+
+
+@pytest.mark.parametrize("system", ["FreeBSD", "Linux"])
+def test_a_user_who_is_not_root_is_told_so_instead_of_the_package_manager_s_riddle(system: str, tmp_path: Path) -> None:
+    own = programs(tmp_path / "bin", uname=f"echo {system}", id="echo 1000", pkg="echo riddle", apt_get="echo riddle")
+    values = {**VALUES, "root": str(tmp_path), "system_packages": ["x", "y"], "may_install": "yes"}
+
+    code, lines = run(render(BUILD_HOST, {**values, "path": f"{own}:/usr/bin:/bin"}), "prepare")
+
+    assert code == 2
+    assert lines[2:] == [
+        (
+            "spare-tire: installing system packages takes root, and this is user 1000; "
+            "build as root, or have them installed: x y"
+        )
+    ]
 
 
 def test_an_action_becomes_the_helper_in_a_clean_environment(tmp_path: Path) -> None:

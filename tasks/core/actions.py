@@ -115,7 +115,7 @@ class Action:
             "sdist": self.sdist.to_dict(),
             "rules": self.rules.to_dict(),
             "patches": [{"path": patch.path, "sha256": patch.sha256} for patch in self.patches],
-            "check": {"import": list(self.check.imports), "run": self.check.run},
+            "check": self.check.to_dict(),
             "native": self.native,
         }
 
@@ -141,12 +141,16 @@ class Action:
             sdist=Sdist(**data["sdist"]),
             rules=Rules.from_dict(data["rules"]),
             patches=tuple(Patch(**patch) for patch in data["patches"]),
-            check=Check(imports=tuple(data["check"]["import"]), run=data["check"]["run"]),
+            check=_check(data["check"]),
             native=bool(data["native"]),
         )
         if action.key != data["key"]:
             raise ValueError(f"its key is {data['key']}, but what it says has the key {action.key}")
         return action
+
+
+def _check(said: Mapping[str, Any]) -> Check:
+    return Check(imports=tuple(said["import"]), run=said["run"], requires=tuple(said["requires"]))
 
 
 def rules_digest(rules: Rules, patches: Iterable[Patch]) -> str:

@@ -107,4 +107,4 @@ class Result:
     outcome: Outcome
     note: str = ""
     listed: ListedProject | None = None
-    """Where the wheel is on the index by now: its project as the list is to have it, once that page is complete."""
+    """The wheel's project, as the list is to have it once that page is complete."""

@@ -116,7 +116,7 @@ def job(
         "ours": list(site.ours),
         "wheel": site.wheel,
         "shared": site.shared,
-        "check": {"import": list(action.check.imports) or None, "run": action.check.run} if with_check else None,
+        "check": {**action.check.to_dict(), "import": list(action.check.imports) or None} if with_check else None,
     }
     return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
 

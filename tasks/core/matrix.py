@@ -99,6 +99,12 @@ class Check:
 
     imports: tuple[str, ...] = ()
     run: str | None = None
+    requires: tuple[str, ...] = ()
+    """Requirements that are installed beside the wheel, which does not name them itself."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as the matrix says it, whole."""
+        return {"import": list(self.imports), "requires": list(self.requires), "run": self.run}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,9 +306,9 @@ def _flat_entry(entry: Entry, target: Target) -> dict[str, Any]:
         made["build"] = [
             ({"when": str(rule.when)} if rule.when is not None else {}) | rule.rules.to_dict() for rule in entry.rules
         ]
-    check = {"import": list(entry.check.imports), "run": entry.check.run}
-    if any(check.values()):
-        made["check"] = {key: value for key, value in check.items() if value}
+    check = {key: value for key, value in entry.check.to_dict().items() if value}
+    if check:
+        made["check"] = check
     if entry.sdist:
         made["sdist"] = f"{entry.sdist.url}#sha256={entry.sdist.sha256}"
     return made

@@ -154,7 +154,7 @@ def _rules(**said: Any) -> ConditionalRules:  # noqa: ANN401 - the values come f
 
 
 def _check(**said: Any) -> Check:  # noqa: ANN401 - `import` is a keyword of Python, not of the matrix
-    return Check(imports=said.get("import", ()), run=said.get("run"))
+    return Check(imports=said.pop("import", ()), **said)
 
 
 def _python(tag: PythonTag, abi: str | None = None) -> PythonTag:
@@ -237,10 +237,11 @@ TARGET = Record(
 CHECK = Record(
     {
         "import": Field(ListOf(MODULE, "a list of modules"), "modules that must import"),
+        "requires": Field(ListOf(REQUIREMENT, "a list of requirements"), "what is installed beside the wheel"),
         "run": Field(ANY_TEXT, "a command line that must succeed where the wheel is installed"),
     },
     _check,
-    "a mapping with the keys import and run",
+    "a mapping with the keys import, requires and run",
 )
 FLAT_PYTHON = Record(
     {

@@ -161,7 +161,7 @@ def _final(one: Settled, page: ProjectPage, found: IndexFile | None, listed: Lis
         return _closed(one.offered, page)
     if outcome is Outcome.PUBLISHED and found and found.sha256 != one.offered.sha256:
         return _other_bytes(one.offered, found)
-    return replace(one.result, listed=listed) if outcome in {Outcome.PUBLISHED, Outcome.UNCHANGED} else one.result
+    return replace(one.result, listed=listed)
 
 
 def _wheel(

@@ -169,7 +169,7 @@ def _asked_for(action: Action) -> dict[str, Any]:
         "python": action.python.tag,
         "abi": action.python.abi,
         "rules": action.rules.to_dict(),
-        "check": {"import": list(action.check.imports), "run": action.check.run},
+        "check": action.check.to_dict(),
     }
 
 

@@ -79,16 +79,27 @@ class Worker(Protocol):
         ...
 
 
-WORKERS: dict[str, Callable[[], Worker]] = {LOCAL: LocalWorker}
+class Constructor(Protocol):
+    """What makes a worker, not yet entered."""
+
+    def __call__(self, *, may_install: bool) -> Worker:
+        """Make it; ``may_install`` is for the machine of the one who asks, whose system is not ours to change."""
+        ...
+
+
+WORKERS: dict[str, Constructor] = {LOCAL: LocalWorker}
 """The constructor of each kind of worker."""
 
 
-def open_worker(instance: Instance) -> Worker:
-    """Return the worker of an instance, not yet entered. Raises :class:`BadInput` for a kind that there is none of."""
+def open_worker(instance: Instance, *, may_install: bool = False) -> Worker:
+    """Return the worker of an instance, not yet entered. Raises :class:`BadInput` for a kind that there is none of.
+
+    ``may_install`` says whether system packages may be installed on this machine, where that is the worker.
+    """
     if instance.worker not in WORKERS:
         known = ", ".join(sorted(WORKERS))
         raise BadInput(
             f"the instance {instance.name} needs a {instance.worker} worker, which spare-tire does not have yet; "
             f"it has: {known}"
         )
-    return WORKERS[instance.worker]()
+    return WORKERS[instance.worker](may_install=may_install)

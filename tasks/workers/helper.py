@@ -131,7 +131,9 @@ def _is_settings(value: object) -> bool:
 
 
 def _is_check(value: object) -> bool:
-    if not isinstance(value, dict) or not set(value) <= {"import", "run"}:
+    if not isinstance(value, dict) or not set(value) <= {"import", "requires", "run"}:
+        return False
+    if not _is_requirements(value.get("requires", [])):
         return False
     names, command = value.get("import"), value.get("run")
     return (names is None or _is_list(names)) and (command is None or _is_text(command))
@@ -193,7 +195,7 @@ class Job:
     index_url: str | None = _field("a URL, or null", _nullable(_is_text), default=None)
     sandbox: str = _field("auto, never or require", _matches("auto|never|require"), default="auto")
     check: Mapping[str, Any] | None = _field(
-        "an object with import and run, or null", _nullable(_is_check), default_factory=dict
+        "an object with import, requires and run, or null", _nullable(_is_check), default_factory=dict
     )
 
 
@@ -1314,8 +1316,9 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
     if ended.status and ended.met_full_disk:
         raise ended.failure("the build failed")
     if ended.status:
-        reason = (diagnostic(ended.lines) or ended.last_line).replace(source + os.sep, "")
-        raise Failed(f"the build failed: {reason}{shop.host.shortcomings()}{advice(ended, source)}")
+        reason = diagnostic(ended.lines) or before_manual(ended) or ended.last_line
+        said = f"the build failed: {reason.replace(source + os.sep, '')}{shop.host.shortcomings()}"
+        raise Failed(f"{said}{advice(ended, source) or network_advice(ended, shop.sandbox)}")
     try:
         with open(os.open(answer, os.O_RDONLY | os.O_NOFOLLOW), encoding="utf-8") as file:
             found = json.load(file)
@@ -1372,6 +1375,18 @@ def diagnostic(lines: Sequence[str]) -> str:
     return f"{after[4:]}: {said[first]}" if after.startswith("--> ") else said[first]
 
 
+ERROR = r"^(?:[\w.]+(?:Error|Exception)|[Ee]rror|ERROR): *\n*[^\n]*"  # a message may begin a line below
+
+
+def before_manual(ended: Ended) -> str:
+    """Return the error that refers to the manual whose address is the last line; empty where it is not that."""
+    last, text = ended.last_line, "\n".join(ended.lines)
+    if not re.search("https?://", last):
+        return ""
+    found = re.findall(ERROR, text[: text.rindex(last)], re.MULTILINE)
+    return " ".join(found[-1].split()) if found else ""
+
+
 PROJECTS = {
     "Crypto": "pycryptodome",
     "_cffi_backend": "cffi",
@@ -1402,6 +1417,21 @@ def advice(ended: Ended, source: str) -> str:
         wanted = "build: {system_packages: [...]}"
         return f"; the header {headers[-1]} is not there: add the system's package that has it to the matrix: {wanted}"
     return ""
+
+
+NO_NETWORK = (
+    r"(?:could not|couldn't|failed to|can't) resolve|name resolution|name or service not known"
+    r"|failed to lookup address|network is unreachable"
+)
+
+
+def network_advice(ended: Ended, sandbox: Sandbox) -> str:
+    """Say that the sandbox has no network, where that is what the build's last words are about."""
+    if sandbox.program is None or sandbox.network:
+        return ""
+    if not re.search(NO_NETWORK, "\n".join(ended.lines), re.IGNORECASE):
+        return ""
+    return "; it tried to download something: add to the matrix: build: {network: true}, or what makes it unnecessary"
 
 
 def _has_file(folder: str, name: str) -> bool:
@@ -1543,7 +1573,9 @@ def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> 
     for wish in required:
         if not PLAIN.fullmatch(wish):
             raise Failed(f"its requirement {wish} is refused: expected a project name with versions, no URL")
-    make_environment(shop, installer, shop.scratch.check, [wheel], *constrained(shop, ()), asked=required)
+    beside = cast("Mapping[str, Any]", shop.job.check).get("requires", [])
+    options = constrained(shop, ())
+    make_environment(shop, installer, shop.scratch.check, [wheel, *beside], *options, asked=required)
 
 
 # --- the action -------------------------------------------------------------------------------------------------------

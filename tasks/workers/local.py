@@ -1,4 +1,4 @@
-"""The worker that is this machine: its interpreters, its compilers, its user's rights. It installs nothing."""
+"""The worker that is this machine: its interpreters, its compilers, its user's rights. It installs nothing unasked."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class LocalWorker:
     """
 
     kind = LOCAL
-    may_install = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_install: bool = False) -> None:
+        self.may_install = may_install
         self._held = ExitStack()
 
     def __enter__(self) -> Self:

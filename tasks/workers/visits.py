@@ -253,7 +253,8 @@ class Visit:
         named = ", ".join(action.rules.system_packages or ())
         if not named or self._host.worker.may_install:
             return str(failure)
-        return f"{failure} (the matrix names these system packages for it, which are yours to install: {named})"
+        yours = f"which are yours to install, or --install-system-packages does: {named}"
+        return f"{failure} (the matrix names these system packages for it, {yours})"
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,7 +15,7 @@ ACTION = action_of(
     "6.0.3",
     sha256="a" * 64,
     rules=Rules(constraints=("Cython<3",), env={"CFLAGS": "-I/usr/local/include"}, network=True, timeout=60),
-    check=Check(imports=("yaml",)),
+    check=Check(imports=("yaml",), requires=("eggs<2",)),
 )
 ACTION = replace(ACTION, wheel=replace(ACTION.wheel, build=(2, "")))
 SITE = Site(
@@ -71,7 +71,7 @@ def test_a_job_says_all_that_the_helper_needs() -> None:
         "ours": [],
         "wheel": None,
         "shared": None,
-        "check": {"import": ["yaml"], "run": None},
+        "check": {"import": ["yaml"], "requires": ["eggs<2"], "run": None},
     }
 
 

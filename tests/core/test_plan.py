@@ -38,7 +38,7 @@ def action(
         sdist=Sdist(filename="pyyaml-6.0.3.tar.gz", url="https://files.example/pyyaml-6.0.3.tar.gz", sha256="a" * 64),
         rules=Rules(constraints=("Cython<3",), config_settings={"--x": ("1", "2")}),
         patches=(Patch(path="a.patch", sha256="b" * 64),),
-        check=Check(imports=("yaml",), run="true"),
+        check=Check(imports=("yaml",), requires=("eggs<2",), run="true"),
     )
 
 

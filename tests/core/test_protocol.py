@@ -132,14 +132,24 @@ def run_on(requests: Generator[Request, Any, Any], answer: object, store: Memory
             answer = perform(requests.send(answer), store, {})
 
 
-def test_a_visit_that_loses_its_name_to_another_one_meanwhile_takes_the_next() -> None:
+@pytest.mark.parametrize(
+    ("theirs", "filed"),
+    [
+        (b"theirs", {"visits/local-1.json": b"theirs", "visits/local-1-2.json": b"ours"}),
+        (b"ours", {"visits/local-1.json": b"ours"}),
+    ],
+    ids=["which says something else", "which says the same"],
+)
+def test_a_visit_that_loses_its_name_to_another_one_meanwhile_takes_the_next(
+    theirs: bytes, filed: dict[str, bytes]
+) -> None:
     store, filing = MemoryStore(), sequential(file_visits([("local-1.json", b"ours")]))
     answer = perform(next(filing), store, {})
-    store.objects["visits/local-1.json"] = b"theirs"
+    store.objects["visits/local-1.json"] = theirs
 
     run_on(filing, answer, store)
 
-    assert store.objects == {"visits/local-1.json": b"theirs", "visits/local-1-2.json": b"ours"}
+    assert store.objects == filed
 
 
 def test_nothing_new_costs_two_requests_and_one_for_each_project() -> None:

@@ -64,7 +64,7 @@ def test_a_record_is_an_in_toto_statement_with_slsa_provenance() -> None:
                     "python": "cp312",
                     "abi": "cp312",
                     "rules": {"patches": ["patches/x.patch"]},
-                    "check": {"import": [], "run": None},
+                    "check": {"import": [], "requires": [], "run": None},
                 },
                 "internalParameters": {
                     "format": "spare-tire/record",

@@ -49,7 +49,7 @@ class Fault:
     damaged_request: bool = False
     """The first byte of the request's body is another one."""
     late: Callable[[], object] | None = None
-    """Is done before the request is passed on."""
+    """Is done before anything is answered."""
 
     @property
     def document(self) -> bytes:
@@ -151,6 +151,8 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.proxy.fault(self.command, self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(fault.delay)
+        if fault.late:
+            fault.late()
         with suppress(ConnectionError):  # a client that ran out of patience
             if fault.reset:
                 self._reset()
@@ -158,8 +160,6 @@ class _Handler(BaseHTTPRequestHandler):
                 headers = {"Content-Type": "application/xml", "x-amz-request-id": "R", **fault.headers}
                 self._answer(fault.status, headers, fault.document, fault)
             else:
-                if fault.late:
-                    fault.late()
                 status, answer_headers, answer = self._passed_on(_damaged(body) if fault.damaged_request else body)
                 if fault.lost:
                     self._reset()

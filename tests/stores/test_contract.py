@@ -12,8 +12,8 @@ import pytest
 
 from tasks.core.errors import ServiceFailed
 from tasks.core.storage import IF_ABSENT, Changed, Head, IfMatch, Kind, Written
-from tasks.stores import open_store
 from tasks.stores.overlay import Overlay
+from tasks.stores.places import open_store
 from tasks.stores.probe import guarded
 from tests.stores.memory import CountingStore, MemoryStore
 

@@ -10,8 +10,8 @@ import pytest
 
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.storage import IF_ABSENT, Kind
-from tasks.stores import open_store
 from tasks.stores.directory import DirectoryStore
+from tasks.stores.places import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -98,7 +98,7 @@ def test_as_many_operations_go_on_at_once_as_there_are_threads_however_deep_they
     deadline = time.monotonic() + 5
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.001)
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_generators_are_begun_when_there_is_room_and_the_innermost_ones_first() -> None:
@@ -186,14 +186,14 @@ def test_an_error_of_a_generator_is_raised_after_what_is_under_way_has_ended() -
     assert store.ended == ["slow"]
 
 
-HANGING = """
-import threading
+HANGING = r"""
+import os, threading
 from tasks.core.swaps import get, together
 from tasks.stores.driver import drive
 class Hanging:
     location = "nowhere"
     def get(self, path):
-        print("asked", flush=True)
+        os.write(1, b"asked\n")  # in one piece: all threads do
         threading.Event().wait()
 def steps():
     yield from together(get(str(i)) for i in range(4))
@@ -203,15 +203,16 @@ drive(steps(), Hanging())
 
 def test_an_interruption_waits_for_no_answer() -> None:
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    hanging = subprocess.Popen(
-        [sys.executable, "-c", HANGING], env=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert hanging.stdout is not None
-    for _ in range(4):
-        assert hanging.stdout.readline() == "asked\n"
-    hanging.send_signal(signal.SIGINT)
-    start = time.monotonic()
-    _, said = hanging.communicate(timeout=20)
+    command = [sys.executable, "-c", HANGING]
+    with subprocess.Popen(command, env=here, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as hanging:
+        try:
+            assert hanging.stdout is not None
+            assert [hanging.stdout.readline() for _ in range(4)] == ["asked\n"] * 4
+            hanging.send_signal(signal.SIGINT)
+            start = time.monotonic()
+            _, said = hanging.communicate(timeout=20)
+        finally:
+            hanging.kill()
 
     assert said.endswith("KeyboardInterrupt\n")
     assert time.monotonic() - start < 5

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.core.errors import BadInput, ServiceFailed, Unreadable
 from tasks.core.storage import IF_ABSENT, Changed, IfMatch, Kind, Stored, Written
-from tasks.stores import open_store
+from tasks.stores.places import open_store
 from tasks.stores.s3 import S3Store
 from tasks.stores.s3_client import Patience
 from tests.stores.s3_proxy import Fault, Proxy, proxied
@@ -202,6 +202,26 @@ def test_a_server_that_compares_refuses_bytes_that_changed_on_the_way(
     assert store.get("x") is None
 
 
+def test_a_file_that_changes_while_it_is_sent_is_refused_by_a_server_that_compares(
+    localstack: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(9_000_000))
+
+    def change() -> None:
+        with large.open("r+b") as file:
+            file.write(b"other")
+
+    with proxied(localstack) as proxy:
+        store = proxy.server.store(monkeypatch, patience=QUICK)
+        proxy.lay("PUT", ".*/x", Fault(status=503, code="SlowDown", late=change), times=1)
+
+        with pytest.raises(ServiceFailed, match=r"/x: 400 BadDigest"):
+            store.put("x", large, kind=Kind.WHEEL, condition=IF_ABSENT)
+
+        assert store.head("x") is None
+
+
 def test_tokens_are_known_beforehand_once_the_bucket_was_seen_to_make_them_of_the_bytes(
     store: S3Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +260,19 @@ def test_a_small_object_is_opened_and_read_by_one_request(store: S3Store, proxy:
         assert file.read() == b"content"
 
     assert asked(proxy, store) == ["GET x"]
+
+
+def test_a_server_that_answers_a_long_range_oddly_is_asked_by_the_size(store: S3Store, proxy: Proxy) -> None:
+    put(store, "x", b"content")
+    proxy.reset()
+    odd = {"Content-Range": "bytes 0-6/7", "ETag": '"0"'}
+    proxy.lay("GET", ".*/x", Fault(status=206, body=b"", headers=odd), times=1)
+
+    with store.open("x") as file:
+        assert file is not None
+        assert file.read() == b"content"
+
+    assert asked(proxy, store) == ["GET x", "HEAD x", "GET x"]
 
 
 def test_an_object_that_is_replaced_while_it_is_read_is_an_error(store: S3Store) -> None:

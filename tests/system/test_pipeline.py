@@ -83,7 +83,8 @@ class Project:
             "AWS_ENDPOINT_URL_S3": self.server.url,
             "AWS_REGION": "us-east-1",
             "SPARE_TIRE_INDEX": f"s3://{self.bucket}/team",
-            "SPARE_TIRE_READ_INDEX": f"{self.server.url}/{self.bucket}/team",
+            # A directory that is not there is an empty index; a website that is not there may be a wrong address.
+            "SPARE_TIRE_READ_INDEX": f"{self.server.url}/{self.bucket}/team" if self.runs else "dist/index",
         }
         event = Event(reason=reason, ref=ref, variables=variables, secrets=SECRETS)
         done = run(pipeline, event, self.repository, self.folder / f"run-{len(self.runs) + 1}")
@@ -99,6 +100,9 @@ def git(folder: Path, *arguments: str) -> None:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, moto: Server) -> Project:
     made = Project(folder=tmp_path_factory.mktemp("pipeline"), server=moto, bucket=moto.new_bucket())
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
+    policy = {"Version": "2012-10-17", "Statement": [{**everybody, "Resource": f"arn:aws:s3:::{made.bucket}/team/*"}]}
+    moto.client.put_bucket_policy(Bucket=made.bucket, Policy=json.dumps(policy))
     made.repository.mkdir()
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -128,9 +132,134 @@ def exposed(done: Run) -> list[str]:
 
 @pytest.fixture(scope="module")
 def first(project: Project) -> Run:
-    return project.run(MATRIX)
+    return project.run(MATRIX, reason="Schedule")
 
 
-def test_the_first_run_builds_and_publishes(project: Project, first: Run) -> None:
+@pytest.fixture(scope="module")
+def again(project: Project, first: Run) -> tuple[dict[str, str], Run]:
+    """What was published before it, and a second run of the same."""
+    assert first.result == SUCCEEDED, first.log
+    return project.published, project.run(MATRIX)
+
+
+@pytest.fixture(scope="module")
+def third(project: Project, again: tuple[dict[str, str], Run]) -> Run:
+    """A run with one package that cannot be built, and one that can."""
+    assert again[1].result == SUCCEEDED, again[1].log
+    packages = project.sdist("broken", before="raise SystemExit('no such luck')") + project.sdist("sound")
+    return project.run(MATRIX + packages)
+
+
+@pytest.fixture(scope="module")
+def pull_request(project: Project, third: Run) -> tuple[dict[str, str], Run]:
+    """What was published before it, and a run that builds something new."""
+    assert third.stages.keys() == {"plan", "build", "publish"}
+    return project.published, project.run(MATRIX + project.sdist("proposed"), reason="PullRequest")
+
+
+@pytest.fixture(scope="module")
+def tagged(project: Project, pull_request: tuple[dict[str, str], Run]) -> Run:
+    """A run on a tag, with something new and with one package that cannot be planned."""
+    assert pull_request[1].stages.keys() == {"plan", "build", "publish"}
+    packages = project.sdist("released") + "  six: {versions: ['99'], targets: [plain]}\n"
+    return project.run(MATRIX + packages, ref="refs/tags/v1")
+
+
+def test_the_first_run_builds_on_two_nodes_and_publishes(project: Project, first: Run) -> None:
     assert first.stages == {"plan": SUCCEEDED, "build": SUCCEEDED, "publish": SUCCEEDED}, first.log
-    assert project.wheels == [PROXY, MARKUPSAFE]
+    assert first.nodes == {
+        "plan.plan": SUCCEEDED,
+        f"build.wheel_linux_{ARCH}": SUCCEEDED,
+        f"build.wheel_manylinux_2_34_{ARCH}": SUCCEEDED,
+        "publish.publish": SUCCEEDED,
+    }
+    assert {PROXY, MARKUPSAFE} <= set(project.wheels)
+    assert {f"team/records/{wheel}.json" for wheel in (PROXY, MARKUPSAFE)} <= project.published.keys()
+
+
+def test_artifacts_are_named_by_node_and_attempt(first: Run) -> None:
+    assert sorted(first.artifacts) == [
+        f"dist-wheel_linux_{ARCH}-1",
+        f"dist-wheel_manylinux_2_34_{ARCH}-1",
+        "plan",
+    ]
+    built = first.artifacts[f"dist-wheel_linux_{ARCH}-1"]
+    assert sorted(path.parent.name for path in built.rglob("*") if path.is_file()) == [
+        "logs",
+        "records",
+        "visits",
+        "wheels",
+    ]
+
+
+def test_only_publishing_is_given_the_credentials(first: Run) -> None:
+    assert exposed(first) == ["publish Publish: AWS_ACCESS_KEY_ID", "publish Publish: AWS_SECRET_ACCESS_KEY"]
+    assert not any(secret in first.log for secret in SECRETS.values())
+
+
+def test_a_node_gets_its_own_part_of_the_plan(first: Run) -> None:
+    handed = {step.node: json.loads(step.env["JOB_DATA"]) for step in first.steps if step.title.startswith("Build on")}
+    named = {node: [package["name"] for package in data["packages"]] for node, data in handed.items()}
+    assert named == {
+        f"wheel_linux_{ARCH}": ["MarkupSafe"],
+        f"wheel_manylinux_2_34_{ARCH}": ["lazy-object-proxy"],
+    }
+
+
+def test_the_page_of_the_run_tells_what_each_stage_did(first: Run) -> None:
+    titles = [summary.splitlines()[0] for summary in first.summaries]
+    bucket = first.steps[0].env.get("SPARE_TIRE_INDEX", "")
+    assert bucket == ""
+    assert titles[:3] == ["### Plan: 2 wheels to build, 0 wheels needed no build", "### 1 wheel", "### 1 wheel"]
+    assert titles[3].endswith("/team: 2 published")
+    link = "https://azure.test/wheels/_build/results?buildId=7&view=artifacts&type=publishedArtifacts"
+    assert f"Wheels, records and logs are in the artifact [dist-wheel_linux_{ARCH}-1]({link})." in first.summaries[1]
+
+
+def test_a_second_run_finds_everything_published_and_ends(again: tuple[dict[str, str], Run], project: Project) -> None:
+    before, done = again
+    assert done.stages == {"plan": SUCCEEDED, "build": SKIPPED, "publish": SKIPPED}, done.log
+    assert before.keys() <= project.published.keys()
+    assert [step.title for step in done.steps] == ["task UsePythonVersion@0", "Install nox", "Plan", "publish plan"]
+
+
+def test_a_package_that_cannot_be_built_costs_nothing_else(project: Project, third: Run) -> None:
+    assert third.stages == {"plan": SUCCEEDED, "build": ISSUES, "publish": SUCCEEDED}, third.log
+    assert third.result == ISSUES
+    assert f"sound-1.0-{TAG}-{TAG}-linux_{ARCH}.whl" in project.wheels
+    assert BROKEN not in project.wheels
+
+
+def test_the_failure_is_on_the_page_of_the_run_with_its_log(third: Run) -> None:
+    (report,) = (summary for summary in third.summaries if summary.startswith("### 1 wheel, 1 failed"))
+    assert f"#### failed: {BROKEN}" in report
+    assert "no such luck" in report.split("```text\n")[1].split("```")[0]
+    name = f"dist-wheel_linux_{ARCH}-1"
+    (log,) = (line for line in report.splitlines() if line.startswith("The whole log is"))
+    path = log.split("`")[1]
+    assert log.split(" in the artifact ")[1].startswith(f"[{name}](")
+    assert (third.artifacts[name] / path).is_file()
+
+
+def test_a_pull_request_builds_publishes_nothing_and_sees_no_credential(
+    project: Project, pull_request: tuple[dict[str, str], Run]
+) -> None:
+    before, done = pull_request
+    assert done.stages == {"plan": SUCCEEDED, "build": SUCCEEDED, "publish": SKIPPED}, done.log
+    assert exposed(done) == []
+    assert before.keys() <= project.published.keys()
+    assert f"proposed-1.0-{TAG}-{TAG}-linux_{ARCH}.whl" not in project.wheels
+
+
+def test_a_partial_plan_is_built_and_published_also_for_a_tag(project: Project, tagged: Run) -> None:
+    assert tagged.stages == {"plan": ISSUES, "build": SUCCEEDED, "publish": SUCCEEDED}, tagged.log
+    assert tagged.result == ISSUES
+    assert f"released-1.0-{TAG}-{TAG}-linux_{ARCH}.whl" in project.wheels
+    assert "- six 99: " in tagged.summaries[0]
+
+
+def test_a_matrix_that_cannot_be_read_fails_the_run(project: Project, tagged: Run) -> None:
+    assert tagged.stages.keys() == {"plan", "build", "publish"}
+    done = project.run(MATRIX + "  x: {versoins: [latest]}\n")
+    assert done.stages == {"plan": FAILED, "build": SKIPPED, "publish": SKIPPED}, done.log
+    assert done.result == FAILED

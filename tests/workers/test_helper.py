@@ -169,7 +169,11 @@ def test_pip_is_the_installer_where_no_uv_is_given(tmp_path: Path, wheelhouse: P
         ({"sandbox": "maybe"}, 'sandbox: is "maybe"; expected auto, never or require'),
         (
             {"check": {"import": "spam"}},
-            'check: is {"import": "spam"}; expected an object with import and run, or null',
+            'check: is {"import": "spam"}; expected an object with import, requires and run, or null',
+        ),
+        (
+            {"check": {"requires": ["eggs @ file:///etc"]}},
+            'check: is {"requires": ["eggs @ file:///etc"]}; expected an object with import, requires and run, or null',
         ),
         ({"find_links": ["wheels"]}, 'find_links: is ["wheels"]; expected a list of absolute paths'),
         ({"shared": "."}, 'shared: is "."; expected an absolute path, or null'),

@@ -98,6 +98,18 @@ def test_what_the_wheel_requires_is_installed_with_it(tmp_path: Path, wheelhouse
     assert perform(job_for(sdist, tmp_path, wheelhouse=str(wheels)), tmp_path).status == 0
 
 
+def test_what_the_wheel_does_not_name_is_installed_where_the_job_does(tmp_path: Path, wheelhouse: Path) -> None:
+    wheels = shutil.copytree(wheelhouse, tmp_path / "wheels")
+    write_wheel(wheels, "eggs")
+    sdist = sdist_of(tmp_path, backend(module="import eggs"))
+    job = job_for(sdist, tmp_path, wheelhouse=str(wheels))
+    assert perform(job, tmp_path).reason == (
+        "the wheel's check failed (import): import spam: ModuleNotFoundError: No module named 'eggs'"
+    )
+    outcome = perform({**job, "check": {"requires": ["eggs>=1"]}}, tmp_path)
+    assert outcome.status == 0, outcome.log
+
+
 @pytest.mark.parametrize(
     ("wish", "reason"),
     [

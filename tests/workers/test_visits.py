@@ -53,9 +53,8 @@ class Scripted(LocalWorker):
     """This machine with another helper."""
 
     def __init__(self, statements: str, *, may_install: bool = False) -> None:
-        super().__init__()
+        super().__init__(may_install=may_install)
         self._statements = statements
-        self.may_install = may_install
 
     def put(self, source: Path | bytes, name: str) -> str:
         """Send the other helper in the helper's place."""
