@@ -37,6 +37,7 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
     ),
     "index": ("bench", ["test_index*.py"]),  # the lock that has all stages' libraries: one writes, another's reads
     "lock": ("lock", ["test_lock.py"]),
+    "pipeline": ("plan", ["pipeline"]),  # the harness that runs azure-pipelines.yml reads YAML
     "repository": (None, ["test_repository.py"]),
     "flow": (None, ["test_flow.py"]),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[()\[\],.]))"
 )
+_RUNTIME = re.compile(r"\$\[(.*)\]", re.DOTALL)
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
@@ -42,6 +43,19 @@ def evaluate(text: str, scope: Scope) -> Value:
     if parser.ahead:
         raise BadExpression(f"{text!r}: {parser.ahead[0][1]!r} comes after the end")
     return value
+
+
+def holds(text: str, scope: Scope) -> bool:
+    """Return whether a condition holds."""
+    return is_true(evaluate(text, scope))
+
+
+def runtime(text: str, scope: Scope) -> str:
+    """Return the text that a runtime expression, ``$[ … ]``, stands for."""
+    found = _RUNTIME.fullmatch(text)
+    if found is None:
+        raise BadExpression(f"{text!r} is no runtime expression")
+    return _text(evaluate(found[1], scope))
 
 
 def is_true(value: object) -> bool:
@@ -157,7 +171,7 @@ def _text(value: Value) -> str:
 
 
 def _coalesce(values: Iterable[Value]) -> Value:
-    return next((value for value in values if value not in {None, ""}), None)
+    return next((value for value in values if value not in (None, "")), None)
 
 
 FUNCTIONS: Mapping[str, Callable[[Sequence[Value]], Value]] = {

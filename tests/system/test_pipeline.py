@@ -15,12 +15,13 @@ import pytest
 
 from tests.builds import make_sdist
 from tests.pipeline.azure_file import read
-from tests.pipeline.run import FAILED, ISSUES, SKIPPED, SUCCEEDED, Event, run
+from tests.pipeline.results import FAILED, ISSUES, SKIPPED, SUCCEEDED, Event
+from tests.pipeline.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.pipeline.run import Run
+    from tests.pipeline.results import Run
     from tests.stores.s3_servers import Server
 
 ROOT = Path(__file__).resolve().parents[2]
