@@ -64,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--jobs",
         metavar="N",
         type=_positive,
-        default=_processors(),
-        help="builds side by side (default: the processors)",
+        help="builds side by side (default: the worker's processors)",
     )
     parser.add_argument(
         "--no-check",
@@ -86,7 +85,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     job_data = JobData.parse(os.environ["JOB_DATA"]) if os.environ.get("JOB_DATA") else None
     visits = select(plan, str(chosen.plan), wish, job_data)
     workers = {
-        place: open_worker(plan.instances[place[0]], may_install=chosen.install_system_packages) for place in visits
+        place: open_worker(plan.instance(*place), place[1], may_install=chosen.install_system_packages)
+        for place in visits
     }
     dist = DistDir(chosen.dist)
     try:
@@ -127,7 +127,7 @@ class _Run:
     def __init__(self, terminal: Console, dist: DistDir, chosen: argparse.Namespace, plan: Plan) -> None:
         self._terminal = terminal
         self._dist = dist
-        self._jobs: int = chosen.jobs
+        self._jobs: int | None = chosen.jobs
         self._with_checks: bool = not chosen.no_check
         self._plan = plan
         self._clock = _clock(os.environ)
@@ -210,7 +210,7 @@ class _Run:
             self._terminal.detail(f"preparing {place[0]}")
             visit.prepare(actions, {action.key: sources[action.key] for action in actions}, self._terminal.detail)
             with shown:
-                visit.build(actions, sources, self._jobs, outcomes.append)
+                visit.build(actions, sources, worker.jobs(self._jobs), outcomes.append)
 
     @contextmanager
     def _index(self) -> Iterator[Readable | None]:
@@ -289,10 +289,6 @@ def _positive(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 up")
     return int(text)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

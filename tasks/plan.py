@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -103,7 +103,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         own_index=options.readable_index(index, matrix),
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
     )
-    plan = make_plan(matrix, loaded.digest or matrices.digest(matrix, machine), settled, known)
+    plan = make_plan(_with_keys(matrix, path), loaded.digest or matrices.digest(matrix, machine), settled, known)
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -206,6 +206,17 @@ def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) 
     if wanted and not left:
         raise BadInput(f"{path} has nothing that is all of what the options name")
     return left
+
+
+def _with_keys(matrix: Matrix, path: Path) -> Matrix:
+    """Return the matrix with the private keys' files as this stage would open them; ssh knows what ``~`` is."""
+    instances = {
+        name: replace(each, identity_file=str(path.parent / each.identity_file))
+        if each.identity_file and not each.identity_file.startswith("~")
+        else each
+        for name, each in matrix.instances.items()
+    }
+    return replace(matrix, instances=instances)
 
 
 def _patches(wanted: Iterable[Wanted], path: Path) -> dict[str, Patch]:

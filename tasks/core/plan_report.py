@@ -69,7 +69,7 @@ def error_lines(errors: Iterable[PlanError]) -> list[str]:
 def summary(plan: Plan) -> str:
     """Return one line: how much is to be built, what is not, what is in error."""
     built, errors = len(plan.actions), len(plan.errors)
-    here = sum(plan.instances[action.instance].worker == LOCAL for action in plan.actions)
+    here = sum(plan.instance(action.instance, action.arch).worker == LOCAL for action in plan.actions)
     said = f"{_count(built, 'wheel')} to build" if built else "nothing to build"
     said += f" ({here} on this machine)" if here != built else ""
     said += f", {_count(len(plan.skipped), 'wheel')} needed no build"
