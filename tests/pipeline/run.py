@@ -52,9 +52,7 @@ def _stage_scope(pipeline: Pipeline, event: Event, made: Run, stage: Stage) -> S
         name: {f"{job}.{output}": value for job, all_ in jobs.items() for output, value in all_.items()}
         for name, jobs in made.outputs.items()
     }
-    dependencies = {
-        name: {"result": made.stages[name], "outputs": outputs.get(name, {})} for name in stage.depends_on
-    }
+    dependencies = {name: {"result": made.stages[name], "outputs": outputs.get(name, {})} for name in stage.depends_on}
     jobs = {name: {job: {"outputs": all_} for job, all_ in made.outputs.get(name, {}).items()} for name in before}
     return Scope(
         values={

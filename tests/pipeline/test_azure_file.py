@@ -40,8 +40,13 @@ def test_each_stage_comes_after_the_one_whose_work_it_takes_up() -> None:
 
 
 def test_a_step_installs_nox_or_calls_it_and_the_names_of_stages_are_those_of_sessions() -> None:
-    scripts = [(stage.name, step.value) for stage in PIPELINE.stages for job in stage.jobs for step in job.steps
-               if step.kind == "script"]
+    scripts = [
+        (stage.name, step.value)
+        for stage in PIPELINE.stages
+        for job in stage.jobs
+        for step in job.steps
+        if step.kind == "script"
+    ]
     install = "python -m pip install --quiet 'nox[uv]'"
     assert [(stage, script.split(" -- ")[0]) for stage, script in scripts if script != install] == [
         ("plan", "nox -s plan"),
@@ -52,8 +57,13 @@ def test_a_step_installs_nox_or_calls_it_and_the_names_of_stages_are_those_of_se
 
 
 def test_only_publishing_names_credentials() -> None:
-    naming = [(stage.name, step.title) for stage in PIPELINE.stages for job in stage.jobs for step in job.steps
-              if "AWS_SECRET" in str(asdict(step)) or "AWS_ACCESS" in str(asdict(step))]
+    naming = [
+        (stage.name, step.title)
+        for stage in PIPELINE.stages
+        for job in stage.jobs
+        for step in job.steps
+        if "AWS_SECRET" in str(asdict(step)) or "AWS_ACCESS" in str(asdict(step))
+    ]
     assert naming == [("publish", "Publish")]
 
 

@@ -55,10 +55,16 @@ def do(folder: Path, *stages: str, event: Event | None = None) -> Run:
 
 
 def test_a_step_runs_in_a_clone_with_its_macros_filled_and_variables_as_environment(tmp_path: Path) -> None:
-    done = do(tmp_path, stage("a", """\
+    done = do(
+        tmp_path,
+        stage(
+            "a",
+            """\
         - script: cat file.txt; echo "$(greeting), $(EITHER), $UNKNOWN, $GREETING, $BUILD_REASON, $TF_BUILD"
           env: {UNKNOWN: $(unknown)}
-    """))
+    """,
+        ),
+    )
     said = "hello world, world, $(unknown), hello world, IndividualCI, True"
     assert done.steps[0].log == f"from the repository\n{said}\n"
 
@@ -71,17 +77,24 @@ def test_each_agent_has_an_empty_home(tmp_path: Path) -> None:
 def test_our_environment_is_not_the_agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPARE_TIRE_INDEX", "ours")
     monkeypatch.setenv("PIP_QUIET", "1")
-    done = do(tmp_path, stage("a", "- script: echo \"$SPARE_TIRE_INDEX:$PIP_QUIET\"\n"))
+    done = do(tmp_path, stage("a", '- script: echo "$SPARE_TIRE_INDEX:$PIP_QUIET"\n'))
     assert done.steps[0].log == ":1\n"
 
 
 def test_a_secret_reaches_only_the_step_that_names_it(tmp_path: Path) -> None:
     event = Event(variables={"whom": "world"}, secrets={"KEY": "hunter2"})
-    done = do(tmp_path, stage("a", """\
+    done = do(
+        tmp_path,
+        stage(
+            "a",
+            """\
         - script: echo "$KEY"
         - script: test "$OTHER" = hunter2
           env: {OTHER: $(KEY)}
-    """), event=event)
+    """,
+        ),
+        event=event,
+    )
     assert [(step.log, step.result) for step in done.steps] == [("\n", SUCCEEDED), ("", SUCCEEDED)]
     assert "hunter2" not in done.steps[0].env.values()
 
@@ -121,9 +134,12 @@ def test_how_a_step_ends_decides_on_those_after_it(
 
 def test_a_matrix_gives_a_node_for_each_leg_with_its_variables(tmp_path: Path) -> None:
     command = '##vso[task.setvariable variable=matrix;isOutput=true]{"x": {"n": "1", "image": "i"}, "y": {"n": "2"}}'
-    nodes = stage("b", """\
+    nodes = stage(
+        "b",
+        """\
         - script: echo "$(System.JobName) $N"
-        """).replace("    pool", "    strategy: {matrix: \"$[ stageDependencies.a.a.outputs['one.matrix'] ]\"}\n    pool")
+        """,
+    ).replace("    pool", "    strategy: {matrix: \"$[ stageDependencies.a.a.outputs['one.matrix'] ]\"}\n    pool")
     done = do(tmp_path, stage("a", f"- script: |\n    echo '{command}'\n  name: one\n"), nodes)
     assert done.nodes == {"a.a": SUCCEEDED, "b.x": SUCCEEDED, "b.y": SUCCEEDED}
     assert [step.log for step in done.steps[1:]] == ["x 1\n", "y 2\n"]
@@ -144,7 +160,9 @@ def test_stages_look_at_what_was_before_them(tmp_path: Path) -> None:
 def test_artifacts_go_from_job_to_job_by_name_and_pattern(tmp_path: Path) -> None:
     done = do(
         tmp_path,
-        stage("a", """\
+        stage(
+            "a",
+            """\
             - script: mkdir -p out/deep; echo 1 > out/deep/one; echo 2 > out/two
             - publish: out
               artifact: some-out
@@ -153,19 +171,26 @@ def test_artifacts_go_from_job_to_job_by_name_and_pattern(tmp_path: Path) -> Non
             - publish: nothing
               artifact: nothing
               continueOnError: 'true'
-        """),
-        stage("b", """\
+        """,
+        ),
+        stage(
+            "b",
+            """\
             - download: current
               patterns: some-*/**
             - script: cd "$(Pipeline.Workspace)"; find * -path s -prune -o -type f -print | sort
-        """),
-        stage("c", """\
+        """,
+        ),
+        stage(
+            "c",
+            """\
             - download: current
               artifact: other
             - script: cat "$(Pipeline.Workspace)/other/file.txt"
             - download: current
               artifact: nothing
-        """),
+        """,
+        ),
     )
     assert done.stages == {"a": ISSUES, "b": SUCCEEDED, "c": FAILED}
     assert [step.log for step in done.steps if step.title.startswith("script")] == [
