@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="have this machine's package manager install what the matrix names as system_packages; mostly takes root",
     )
-    return ci.ended("build", console.run(parser, argv, _stage))
+    return ci.ended("build", console.run(parser, argv, ci.telling("build", _stage)))
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:

@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--retire", action="store_true", help="list what the public index has made needless, and plan nothing"
     )
-    return ci.ended("plan", console.run(parser, argv, _stage))
+    return ci.ended("plan", console.run(parser, argv, ci.telling("plan", _stage)))
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:

@@ -48,7 +48,7 @@ _LAST_PORT = 65535
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; return its exit code."""
-    return ci.ended("publish", console.run(_parser(), argv, _stage))
+    return ci.ended("publish", console.run(_parser(), argv, ci.telling("publish", _stage)))
 
 
 def _parser() -> argparse.ArgumentParser:

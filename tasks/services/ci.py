@@ -10,14 +10,17 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tasks.core.errors import BadInput, Failed, ServiceFailed
+from tasks.core.errors import BadInput, Failed, ServiceFailed, SpareTireError
+from tasks.core.markdown import text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import TextIO
 
+Chosen = TypeVar("Chosen")
+Terminal = TypeVar("Terminal")
 Nodes = dict[str, dict[str, str]]
 
 PARTLY: Mapping[str, Collection[int]] = {
@@ -40,19 +43,36 @@ def tell(nodes: Nodes, *, result_on_stdout: bool, environ: Mapping[str, str] = o
         _append("GITHUB_OUTPUT", environ, _github_outputs(nodes))
 
 
-def summarize(stage: str, text: str, *, result_on_stdout: bool, environ: Mapping[str, str] = os.environ) -> None:
+def summarize(stage: str, report: str, *, result_on_stdout: bool, environ: Mapping[str, str] = os.environ) -> None:
     """Put Markdown on the page of the run."""
     if "TF_BUILD" in environ:
         # Read when the step has ended, so it lies where only the job's end removes it.
         file = Path(environ.get("AGENT_TEMPDIRECTORY") or "build", f"{stage}.md").absolute()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
+            file.write_text(report, encoding="utf-8")
         except OSError as error:
             raise BadInput(f"{file}: the summary cannot be written: {error.strerror}") from error
         print(f"##vso[task.uploadsummary]{file}", file=sys.stderr if result_on_stdout else sys.stdout, flush=True)
     if "GITHUB_STEP_SUMMARY" in environ:
-        _append("GITHUB_STEP_SUMMARY", environ, text)
+        _append("GITHUB_STEP_SUMMARY", environ, report)
+
+
+def telling(
+    stage: str, run: Callable[[Chosen, Terminal], int], environ: Mapping[str, str] = os.environ
+) -> Callable[[Chosen, Terminal], int]:
+    """Return a stage that does as ``run``, and puts on the page of the run what stopped it."""
+
+    def told(chosen: Chosen, terminal: Terminal) -> int:
+        try:
+            return run(chosen, terminal)
+        except SpareTireError as error:
+            lines = "\n".join(f"- {text(message)}" for message in error.messages)
+            report = f"### {stage.capitalize()} was stopped\n\n{lines}\n"
+            summarize(stage, report, result_on_stdout=bool(getattr(chosen, "json", False)), environ=environ)
+            raise
+
+    return told
 
 
 def ended(stage: str, code: int, environ: Mapping[str, str] = os.environ) -> int:

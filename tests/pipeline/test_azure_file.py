@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.azure_file import read
+from tests.pipeline.expressions import Scope, holds, runtime
+from tests.pipeline.results import FAILED, ISSUES, SKIPPED, SUCCEEDED
 
 ROOT = Path(__file__).resolve().parents[2]
 PIPELINE = read(ROOT / "azure-pipelines.yml")
@@ -65,6 +67,58 @@ def test_only_publishing_names_credentials() -> None:
         if "AWS_SECRET" in str(asdict(step)) or "AWS_ACCESS" in str(asdict(step))
     ]
     assert naming == [("publish", "Publish")]
+
+
+@pytest.mark.parametrize(
+    ("plan", "outputs", "builds"),
+    [
+        (SUCCEEDED, {"plan.plan.matrix": "{…}", "plan.plan.matrix_has_jobs": "true"}, True),
+        (ISSUES, {"plan.plan.matrix": "{…}", "plan.plan.matrix_has_jobs": "true"}, True),
+        (SUCCEEDED, {"plan.plan.matrix": "{}"}, False),
+        (FAILED, {"plan.plan.matrix": "{…}", "plan.plan.matrix_has_jobs": "true"}, False),
+        (FAILED, {}, False),
+    ],
+)
+def test_when_there_is_a_build(plan: str, outputs: dict[str, str], *, builds: bool) -> None:
+    scope = Scope(
+        values={"dependencies": {"plan": {"result": plan, "outputs": outputs}}},
+        status={"succeeded": lambda _: plan in {SUCCEEDED, ISSUES}},
+    )
+    assert holds(PIPELINE.stages[1].condition, scope) == builds
+
+
+@pytest.mark.parametrize(
+    ("build", "reason", "canceled", "publishes"),
+    [
+        (SUCCEEDED, "IndividualCI", False, True),
+        (ISSUES, "Schedule", False, True),
+        (FAILED, "Manual", False, True),
+        (SKIPPED, "Schedule", False, False),
+        ("Canceled", "Schedule", False, False),
+        (SUCCEEDED, "Schedule", True, False),
+        (SUCCEEDED, "PullRequest", False, False),
+        (FAILED, "PullRequest", False, False),
+    ],
+)
+def test_when_there_is_something_to_publish(build: str, reason: str, *, canceled: bool, publishes: bool) -> None:
+    scope = Scope(
+        values={"dependencies": {"build": {"result": build}}, "variables": {"Build.Reason": reason}},
+        status={"canceled": lambda _: canceled},
+    )
+    assert holds(PIPELINE.stages[2].condition, scope) == publishes
+
+
+@pytest.mark.parametrize(
+    ("variables", "location"),
+    [
+        ({}, ""),
+        ({"SPARE_TIRE_INDEX": "s3://b/team"}, "s3://b/team"),
+        ({"SPARE_TIRE_INDEX": "s3://b/team", "SPARE_TIRE_READ_INDEX": "https://x.test"}, "https://x.test"),
+    ],
+)
+def test_where_a_plan_reads_the_index(variables: dict[str, str], location: str) -> None:
+    scope = Scope(values={"variables": variables}, status={})
+    assert runtime(PIPELINE.variables["index_to_read"], scope) == location
 
 
 @pytest.mark.parametrize(

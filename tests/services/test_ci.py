@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import noxfile
-from tasks.core.errors import BadInput
+from tasks.core.errors import BadInput, ServiceFailed
 from tasks.services import ci
 
 if TYPE_CHECKING:
@@ -79,6 +79,26 @@ def test_summaries_of_githubs_steps_add_up(tmp_path: Path) -> None:
     ci.summarize("plan", "# x\n", result_on_stdout=False, environ=environ)
     ci.summarize("build", "# y\n", result_on_stdout=False, environ=environ)
     assert (tmp_path / "summary").read_text() == "# x\n# y\n"
+
+
+def test_what_stopped_a_stage_is_on_the_page_and_stops_it_still(tmp_path: Path) -> None:
+    def stopped(_chosen: None, _terminal: None) -> int:
+        raise ServiceFailed("https://user:pw@x.test/ is <gone>", "two")
+
+    environ = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    with pytest.raises(ServiceFailed, match=r"is <gone>\ntwo$"):
+        ci.telling("build", stopped, environ)(None, None)
+    said = "### Build was stopped\n\n- https://x.test/ is \\<gone\\>\n- two\n"
+    assert (tmp_path / "summary").read_text() == said
+
+
+def test_a_stage_that_is_not_stopped_ends_as_it_does(tmp_path: Path) -> None:
+    def partly(chosen: int, terminal: int) -> int:
+        return chosen + terminal
+
+    environ = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
+    assert ci.telling("build", partly, environ)(1, 3) == 4
+    assert not (tmp_path / "summary").exists()
 
 
 @pytest.mark.parametrize(

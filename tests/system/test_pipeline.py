@@ -303,6 +303,8 @@ def test_a_machine_that_is_lost_costs_nothing_else(project: Project, tagged: Run
     }
     assert tagged.result == ISSUES
     assert f"dist-{THERE}-1" not in tagged.artifacts
+    (report,) = (summary for summary in tagged.summaries if summary.startswith("### Build was stopped"))
+    assert "- remote,arch=x86_64: " in report
     assert there("lost") not in project.wheels
 
 
