@@ -10,6 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.pipeline.azure_file import Job, Pipeline, Stage, Step
+    from tests.pipeline.commands import Command
     from tests.pipeline.results import Event, Run
 
 Done = tuple[str, dict[str, str], str]
@@ -61,14 +64,18 @@ class Node:
             "Agent.TempDirectory": str(self._temp),
             "Build.BuildId": "7",
             "Build.Reason": event.reason,
+            "Build.Repository.Provider": "GitHub",
             "Build.SourceBranch": event.ref,
+            "Build.SourceBranchName": event.ref.rpartition("/")[2],
             "Build.SourcesDirectory": str(self._workspace / "s"),
             "Pipeline.Workspace": str(self._workspace),
-            "System.CollectionUri": "https://azure.test/",
+            "System.CollectionUri": "https://dev.azure.com/team/",
             "System.JobAttempt": "1",
+            "System.JobIdentifier": f"{stage.name}.{job.name}.{name}",
             "System.JobName": name,
             "System.JobPositionInPhase": str(position),
             "System.StageName": stage.name,
+            "System.TaskInstanceId": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{stage.name}/{job.name}/{name}")),
             "System.TeamProject": "wheels",
         }
         # Later ones win: the page's, the file's, the leg's.
@@ -100,32 +107,47 @@ class Node:
         script = self._temp / "script.sh"
         script.write_text(self._filled(step.value), encoding="utf-8")
         env = self._environment(step)
-        done = subprocess.run(
-            ["bash", "--noprofile", "--norc", str(script)],
+        command = ["bash", "--noprofile", "--norc", str(script)]
+        results, log = [], []
+        with subprocess.Popen(
+            command,
             cwd=self._workspace / "s",
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=_LIMIT,
-            check=False,
-        )
-        log = done.stdout.decode(errors="replace")
-        results = [SUCCEEDED if done.returncode == 0 else FAILED]
-        for command in commands(log):
-            if command.name == "task.setvariable":
-                assert command.properties["isoutput"] == "true"
-                self._set_output(step, command.properties["variable"], command.value)
-            elif command.name == "task.uploadsummary":
-                assert Path(command.value).is_absolute()
-                self._made.summaries.append(Path(command.value).read_text(encoding="utf-8"))
-            elif command.name == "task.addattachment":  # how ansible-test proves to core-ci which run it belongs to
-                self._made.attachments[command.properties["name"]] = Path(command.value).read_text(encoding="utf-8")
-            elif command.name == "task.complete":
-                results.append(command.properties["result"])
-            else:
-                raise AssertionError(f"Azure's agent is told {command}, which this harness does not know")
-        return worst(results), env, log
+            encoding="utf-8",
+            errors="replace",
+        ) as process:
+            limit = threading.Timer(_LIMIT, process.kill)
+            limit.start()
+            try:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    log.append(line)
+                    results += [result for each in commands(line) if (result := self._obey(step, each))]
+                process.wait()
+            finally:
+                limit.cancel()
+                process.kill()  # where the harness has failed
+        results.append(SUCCEEDED if process.returncode == 0 else FAILED)
+        return worst(results), env, "".join(log)
+
+    def _obey(self, step: Step, command: Command) -> str | None:
+        """Do what a step has told its agent, as soon as it has; return the result that it asks for, if it does."""
+        if command.name == "task.setvariable":
+            assert command.properties["isoutput"] == "true"
+            self._set_output(step, command.properties["variable"], command.value)
+        elif command.name == "task.uploadsummary":
+            assert Path(command.value).is_absolute()
+            self._made.summaries.append(Path(command.value).read_text(encoding="utf-8"))
+        elif command.name == "task.addattachment":  # how ansible-test proves to core-ci which run it belongs to
+            self._event.attached(command.properties["name"], Path(command.value).read_text(encoding="utf-8"))
+        elif command.name == "task.complete":
+            return command.properties["result"]
+        else:
+            raise AssertionError(f"Azure's agent is told {command}, which this harness does not know")
+        return None
 
     def _set_output(self, step: Step, variable: str, value: str) -> None:
         assert step.name, f"the step {step.title} has outputs and no name"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
 SUCCEEDED, ISSUES, FAILED, SKIPPED = "Succeeded", "SucceededWithIssues", "Failed", "Skipped"
@@ -21,6 +21,8 @@ class Event:
     ref: str = "refs/heads/main"
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    attached: Callable[[str, str], object] = lambda _name, _text: None
+    """Is told, while the step runs, of an attachment's name and text, as Azure's REST API would tell of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,6 @@ class Run:
     outputs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     """By stage and job: ``STEP.VARIABLE``, in a matrix ``NODE.STEP.VARIABLE``, and its value."""
     summaries: list[str] = field(default_factory=list)
-    attachments: dict[str, str] = field(default_factory=dict)
 
     @property
     def result(self) -> str:

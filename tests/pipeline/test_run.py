@@ -210,9 +210,21 @@ def test_a_summary_is_read_from_the_file_that_is_named(tmp_path: Path) -> None:
     assert do(tmp_path, stage("a", steps)).summaries == ["# Hello\n"]
 
 
-def test_an_attachment_is_kept_by_its_name(tmp_path: Path) -> None:
-    steps = '- script: echo x > ~/a; echo "##vso[task.addattachment type=t;name=proof;]$HOME/a"\n'
-    assert do(tmp_path, stage("a", steps)).attachments == {"proof": "x\n"}
+def test_an_attachment_is_told_of_while_its_step_runs(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+
+    def attached(name: str, text: str) -> None:
+        seen.write_text(f"{name}: {text}")
+
+    event = Event(variables={"whom": "world"}, attached=attached)
+    script = f"""\
+        - script: |
+            echo proof > ~/a
+            echo "##vso[task.addattachment type=t;name=key;]$HOME/a"
+            for i in $(seq 100); do test -e {seen} && break; sleep 0.1; done
+            cat {seen}
+    """
+    assert do(tmp_path, stage("a", script), event=event).steps[0].log.endswith("key: proof\n")
 
 
 def test_a_command_that_the_harness_does_not_know_is_an_error(tmp_path: Path) -> None:
