@@ -184,7 +184,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ),
         (
             "instances:\n  a: {worker: cloud}\npackages: {}\n",
-            "m.yml:2: instances.a.worker: expected a kind of worker, found 'cloud': one of local, core-ci",
+            "m.yml:2: instances.a.worker: expected a kind of worker, found 'cloud': one of local, core-ci, ssh",
         ),
         (
             "targets:\n  t: {instance: a/1, arch: x, platform_tag: bad-tag, python: [cp3]}\npackages: {}\n",
