@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def hosts() -> None:
     """Skip a test of hosts where there can be none; on a CI, fail it."""
     reason = lacking(PROGRAMS)
