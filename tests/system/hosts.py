@@ -212,7 +212,11 @@ class Host:
 
     def cut(self) -> int:
         """Break every connection to it; return how many there were."""
-        found = [pid for pid, command in self.processes().items() if command.startswith("sshd: ")]
+        found = [
+            pid
+            for pid, command in self.processes().items()
+            if command.startswith("sshd: ") and "[listener]" not in command
+        ]
         for pid in found:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

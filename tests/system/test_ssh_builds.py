@@ -32,7 +32,11 @@ def test_a_wheel_is_built_there_and_its_record_tells_no_secrets(host: Host, tmp_
     told = b"".join(path.read_bytes() for path in tmp_path.glob("dist/[rv]*/*")).decode()
     assert INSTANCE in told
     instance = host.instance(INSTANCE)
-    assert [secret for secret in (host.address, instance.identity_file, *(instance.host_key or ())) if secret and secret in told] == []
+    assert [
+        secret
+        for secret in (host.address, instance.identity_file, *(instance.host_key or ()))
+        if secret and secret in told
+    ] == []
 
 
 def test_a_visit_makes_one_connection_and_leaves_nothing_but_files_for_the_next(host: Host, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from tests.system.ssh_stage import INSTANCE, WAIT, Build, eventually, quiet, spa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LARGE = 192 * 1024 * 1024
 """Bytes of a file that is under way for a while."""
@@ -99,7 +99,9 @@ def test_a_wheel_that_was_finished_when_the_connection_was_lost_is_fetched(host:
 
     code, _ = build.end()
     assert code == 0, build.said
-    assert any(line.endswith("spare-tire: the connection to the worker was lost, and is there again") for line in build.said)
+    assert any(
+        line.endswith("spare-tire: the connection to the worker was lost, and is there again") for line in build.said
+    )
     assert (tries(host, "spam"), wheels(tmp_path)) == (1, [wheel_of(each)])
 
 
@@ -137,10 +139,12 @@ def test_a_host_that_vanishes_and_does_not_come_back_costs_only_what_was_not_bui
     assert wheels(tmp_path) == [wheel_of(first)]
 
 
-def test_a_host_that_comes_back_as_another_is_not_gone_on_with(host: Host, tmp_path: Path) -> None:
+def test_a_host_that_comes_back_as_another_is_not_gone_on_with(host: Host) -> None:
     with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
         host.change_key()
-        with pytest.raises(HostLost, match=r"was lost, and debian/12,arch=x86_64: the host key of \S+ .* is not one that"):
+        with pytest.raises(
+            HostLost, match=r"was lost, and debian/12,arch=x86_64: the host key of \S+ .* is not one that"
+        ):
             worker.put(b"text", "file")
 
 
@@ -170,7 +174,9 @@ def test_a_host_that_the_user_does_not_know_is_refused(host: Host, tmp_path: Pat
 
     assert build.end() == (4, {})
 
-    assert build.error.startswith(f"error: debian/12,arch=x86_64: the host key of {host.address} is not one that your known_hosts has")
+    assert build.error.startswith(
+        f"error: debian/12,arch=x86_64: the host key of {host.address} is not one that your known_hosts has"
+    )
 
 
 def test_a_key_that_the_host_does_not_take_is_a_failed_service(host: Host, tmp_path: Path) -> None:

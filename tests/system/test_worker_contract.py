@@ -143,7 +143,12 @@ def test_a_program_that_is_stopped_is_gone(worker: Worker) -> None:
     lines: list[str] = []
     mark = worker.directory("stopped")
     endless = f'trap "" HUP; echo begun; while touch {mark}/alive; do echo still; sleep 0.1; done'
-    running = worker.start(["sh", "-c", endless], lambda line: (lines.append(line), running.stop())[0])
+
+    def on_line(line: str) -> None:
+        lines.append(line)
+        running.stop()
+
+    running = worker.start(["sh", "-c", endless], on_line)
     assert running.wait().stopped
     assert lines[0] == "begun"
 
