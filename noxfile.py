@@ -46,8 +46,12 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
 PROGRAMS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "bwrap": "bubblewrap",
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
     "musl-gcc": "musl-tools",
     "nginx": "nginx",
+    "qemu-aarch64-static": "qemu-user-static",
+    "sshd": "openssh-server",
     "strace": "strace",
 }
 

@@ -49,6 +49,15 @@ receive() {
     mv -f "$part" "$2" || exit 3
 }
 
+# The login shell may have started this one in a group of its own, or not.
+process_group() {
+    if has ps; then
+        ps -o pgid= -p $$ | tr -d ' '
+    else
+        cut -d ' ' -f 5 /proc/$$/stat
+    fi
+}
+
 fact() {
     printf 'spare-tire-fact %s %s\n' "$1" "$2"
 }
@@ -193,7 +202,7 @@ fetch)
 run)
     number=$2
     shift 2
-    printf '%s\n' $$ >"$visit/run/$number" || exit 3
+    process_group >"$visit/run/$number" || exit 3
     cd "$visit" || exit 3
     "$@" </dev/null 2>&1
     status=$?

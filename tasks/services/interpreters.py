@@ -224,9 +224,10 @@ def _ask(file: Path, timeout: float) -> Interpreter | PassedOver:
 def _read(file: Path, text: str) -> Interpreter | PassedOver:
     match = _NAME.fullmatch(file.name)
     named = f"cp3{match['minor']}{'t' if file.name.endswith('t') else ''}" if match and match["minor"] else None
+    if _object(text) is None:
+        reason = f"does not start: {text.strip()[:_REASON_LIMIT] or 'it says nothing'}"
+        return PassedOver(found=file, tag=named, reason=reason)
     try:
-        if _object(text) is None:
-            raise _Unusable(f"does not start: {text.strip()[:_REASON_LIMIT] or 'it says nothing'}")
         return _judge(file, _parsed(text), None)
     except _Unusable as error:
         return PassedOver(found=file, tag=error.tag or named, reason=error.reason)

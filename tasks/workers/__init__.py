@@ -130,8 +130,8 @@ WORKERS: dict[str, Constructor] = {LOCAL: _local, SSH: _ssh}
 def open_worker(instance: Instance, arch: str, *, may_install: bool = False) -> Worker:
     """Return the worker of an instance, not yet entered. Raises :class:`BadInput` for a kind that there is none of.
 
-    ``arch`` is the processor that it has to have, where that is a question. ``may_install`` says whether system packages may
-    be installed on this machine, where that is the worker.
+    ``arch`` is the processor that it has to have, where that is a question. ``may_install`` says whether system
+    packages may be installed on this machine, where that is the worker.
     """
     if instance.worker not in WORKERS:
         known = ", ".join(sorted(WORKERS))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-import noxfile
 from tests.pipeline.results import FAILED, ISSUES, SKIPPED, SUCCEEDED
 from tests.system.ci_project import HERE, SECRETS, THERE, Between, Project, exposed, here, there
-from tests.system.hosts import lacking, make_host
+from tests.system.hosts import make_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,17 +20,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    if reason := lacking(noxfile.PROGRAMS):
-        assert os.environ.get("CI") != "true", reason
-        pytest.skip(reason)
-    with make_host() as made:
-        yield made
+def remote(hosts: None) -> Iterator[Host]:  # noqa: ARG001 - it comes first
+    with make_host() as turned_on:
+        yield turned_on
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, moto: Server, host: Host) -> Project:
-    return Project.make(tmp_path_factory.mktemp("pipeline"), moto, "remote", host.instance("remote").to_dict())
+def project(tmp_path_factory: pytest.TempPathFactory, moto: Server, remote: Host) -> Project:
+    return Project.make(tmp_path_factory.mktemp("pipeline"), moto, "remote", remote.instance("remote").to_dict())
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +61,10 @@ def pull_request(project: Project, third: Run) -> Between:
 
 
 @pytest.fixture(scope="module")
-def tagged(project: Project, host: Host, pull_request: Between) -> Run:
+def tagged(project: Project, remote: Host, pull_request: Between) -> Run:
     """A run on a tag, with one package that cannot be planned, and something new for a machine that is gone."""
     assert pull_request.run.result == SUCCEEDED, pull_request.run.log
-    host.turn_off()
+    remote.turn_off()
     packages = project.sdist("released") + project.sdist("lost", target="there")
     packages += "  six: {versions: ['99'], targets: [here]}\n"
     return project.run(packages, ref="refs/tags/v1")
