@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tasks import console, options
 from tasks.core import build_report, records
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core.junit import junit
 from tasks.core.moments import fixed_moment
 from tasks.core.plan import Plan
 from tasks.core.records import ActionOutcome
@@ -72,6 +73,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="do not install and try the wheels where they are built; their records say so",
     )
     parser.add_argument(
+        "--junit", metavar="FILE", type=Path, help="write what became of each wheel as JUnit's XML, which CIs show"
+    )
+    parser.add_argument(
         "--install-system-packages",
         action="store_true",
         help="have this machine's package manager install what the matrix names as system_packages; mostly takes root",
@@ -108,6 +112,8 @@ def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: C
         show_summary(terminal, outcomes, str(chosen.dist), os.environ)
         report = build_report.markdown(outcomes, str(chosen.dist), ci.artifact())
         ci.summarize("build", report, result_on_stdout=chosen.json)
+    if chosen.junit:
+        _write_results(chosen.junit, outcomes)
     if chosen.json:
         document = {
             "format": "spare-tire/build",
@@ -119,6 +125,14 @@ def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: C
     if "refused" in found:
         return Refused.exit_code
     return Failed.exit_code if "failed" in found else 0
+
+
+def _write_results(file: Path, outcomes: Sequence[ActionOutcome]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(junit(outcomes))
+    except OSError as error:
+        raise BadInput(f"--junit {file}: the results cannot be written there: {error.strerror}") from error
 
 
 class _Run:

@@ -51,6 +51,8 @@ class Run:
     outputs: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
     """By stage and job: ``STEP.VARIABLE``, in a matrix ``NODE.STEP.VARIABLE``, and its value."""
     summaries: list[str] = field(default_factory=list)
+    tests: dict[str, str] = field(default_factory=dict)
+    """Of the page's tests ``passed`` or ``failed``."""
 
     @property
     def result(self) -> str:

@@ -210,6 +210,20 @@ def test_a_summary_is_read_from_the_file_that_is_named(tmp_path: Path) -> None:
     assert do(tmp_path, stage("a", steps)).summaries == ["# Hello\n"]
 
 
+def test_results_of_tests_are_read_where_there_are_any(tmp_path: Path) -> None:
+    xml = "<a><testcase name='x'/><testcase name='y'><failure/></testcase></a>"
+    steps = f"""\
+        - script: echo "{xml}" > results.xml
+        - task: PublishTestResults@2
+          inputs: {{testResultsFiles: results.xml}}
+        - task: PublishTestResults@2
+          inputs: {{testResultsFiles: missing.xml}}
+    """
+    done = do(tmp_path, stage("a", steps))
+    assert done.result == SUCCEEDED
+    assert done.tests == {"x": "passed", "y": "failed"}
+
+
 def test_an_attachment_is_told_of_while_its_step_runs(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
 

@@ -86,12 +86,8 @@ def test_the_first_run_builds_on_two_nodes_and_publishes(project: Project, first
 def test_artifacts_are_named_by_node_and_attempt(first: Run) -> None:
     assert sorted(first.artifacts) == [f"dist-{HERE}-1", f"dist-{THERE}-1", "plan"]
     built = first.artifacts[f"dist-{HERE}-1"]
-    assert sorted(path.parent.name for path in built.rglob("*") if path.is_file()) == [
-        "logs",
-        "records",
-        "visits",
-        "wheels",
-    ]
+    kept = sorted(str(path.parent.relative_to(built) / path.suffix) for path in built.rglob("*") if path.is_file())
+    assert kept == [".xml", "logs/.gz", "records/.json", "visits/.json", "wheels/.whl"]
 
 
 def test_only_publishing_is_given_the_credentials(first: Run) -> None:
@@ -133,6 +129,10 @@ def test_a_package_that_cannot_be_built_costs_nothing_else(project: Project, thi
     assert third.result == ISSUES
     assert here("sound") in project.wheels
     assert here("broken") not in project.wheels
+
+
+def test_each_wheel_is_a_test_of_the_run(third: Run) -> None:
+    assert third.tests == {here("broken"): "failed", here("sound"): "passed"}
 
 
 def test_the_failure_is_on_the_page_of_the_run_with_its_log(third: Run) -> None:
