@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from xml.etree import ElementTree as XML
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -36,7 +36,7 @@ def planned(here: Path) -> None:
 @pytest.mark.usefixtures("planned")
 def test_junit_has_each_wheel_as_a_test() -> None:
     assert main(["--junit", "out/results.xml"]) == 1
-    cases = XML.parse("out/results.xml").iter("testcase")  # noqa: S314 - we have written it
+    cases = ET.parse("out/results.xml").iter("testcase")  # noqa: S314 - we have written it
     found = {case.get("name"): [failure.text or "" for failure in case] for case in cases}
     assert found.keys() == {wheel_name("spam"), wheel_name("broken")}
     assert found[wheel_name("spam")] == []
@@ -47,7 +47,7 @@ def test_junit_has_each_wheel_as_a_test() -> None:
 def test_wheels_of_a_former_run_are_results_too() -> None:
     assert main([]) == 1
     assert main(["--junit", "results.xml"]) == 1
-    cases = XML.parse("results.xml").iter("testcase")  # noqa: S314 - we have written it
+    cases = ET.parse("results.xml").iter("testcase")  # noqa: S314 - we have written it
     assert sorted(str(case.get("name")) for case in cases) == [wheel_name("broken"), wheel_name("spam")]
 
 

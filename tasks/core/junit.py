@@ -1,11 +1,11 @@
-"""A build run as test results in JUnit's XML, which CIs and editors show: each wheel is a test, each instance a suite."""
+"""A build run as test results in JUnit's XML, which CIs show: each wheel is a test, each instance a suite."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree as XML
+from xml.etree import ElementTree as ET
 
 from tasks.core.addresses import without_credentials
 from tasks.core.build_report import FAILED
@@ -24,10 +24,10 @@ def junit(outcomes: Sequence[ActionOutcome]) -> bytes:
     places: dict[tuple[str, str], list[ActionOutcome]] = defaultdict(list)
     for each in outcomes:
         places[each.action.instance, each.action.arch].append(each)
-    root = XML.Element("testsuites")
+    root = ET.Element("testsuites")
     for place in sorted(places):
         found = places[place]
-        suite = XML.SubElement(
+        suite = ET.SubElement(
             root,
             "testsuite",
             name=" ".join(place),
@@ -37,13 +37,14 @@ def junit(outcomes: Sequence[ActionOutcome]) -> bytes:
         )
         for each in found:
             _add_case(suite, each)
-    XML.indent(root)
-    return XML.tostring(root, encoding="utf-8", xml_declaration=True) + b"\n"
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
 
 
-def _add_case(suite: XML.Element, outcome: ActionOutcome) -> None:
+def _add_case(suite: ET.Element, outcome: ActionOutcome) -> None:
     action = outcome.action
-    case = XML.SubElement(
+    case = ET.SubElement(
         suite,
         "testcase",
         classname=f"{action.package} {action.version}",
@@ -51,7 +52,7 @@ def _add_case(suite: XML.Element, outcome: ActionOutcome) -> None:
         time=f"{outcome.seconds:.3f}",
     )
     if outcome.outcome in FAILED:
-        failure = XML.SubElement(case, "failure", type=outcome.check or outcome.outcome, message=_text(outcome.reason))
+        failure = ET.SubElement(case, "failure", type=outcome.check or outcome.outcome, message=_text(outcome.reason))
         failure.text = "\n".join(map(_text, outcome.tail))
 
 

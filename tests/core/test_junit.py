@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from xml.etree import ElementTree as XML
+from xml.etree import ElementTree as ET
 
 from tasks.core.junit import junit
 from tasks.core.records import ActionOutcome
@@ -40,7 +40,7 @@ def test_a_wheel_is_a_test_and_an_instance_a_suite() -> None:
 
 def test_what_was_refused_is_a_failure_of_that_kind() -> None:
     refused = ActionOutcome(action=ACTION, outcome="refused", reason="another digest")
-    (failure,) = XML.fromstring(junit([refused])).iter("failure")  # noqa: S314 - we have written it
+    (failure,) = ET.fromstring(junit([refused])).iter("failure")  # noqa: S314 - we have written it
     assert failure.attrib == {"type": "refused", "message": "another digest"}
 
 

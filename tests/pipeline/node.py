@@ -14,7 +14,7 @@ import threading
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from tests.pipeline.commands import commands
 from tests.pipeline.expressions import Scope, holds, runtime
@@ -158,7 +158,7 @@ class Node:
     def _task(self, step: Step) -> Done:
         if step.value == "PublishTestResults@2":
             for path in sorted((self._workspace / "s").glob(self._filled(step.inputs["testResultsFiles"]))):
-                tests = ElementTree.parse(path).iter("testcase")  # noqa: S314 - a test reads what a test wrote
+                tests = ET.parse(path).iter("testcase")  # noqa: S314 - a test reads what a test wrote
                 self._made.tests |= {
                     str(case.get("name")): "failed" if case.find("failure") is not None else "passed" for case in tests
                 }
