@@ -45,6 +45,8 @@ def plot(name: str, title: str, across: str, up: str, series: Sequence[Series]) 
         height=420,
         disable_xml_declaration=True,
         xrange=(500, 200_000),
+        range=(1, 10_000),
+        y_labels=(1, 10, 100, 1000, 10_000),
         x_labels=sorted({size for line in series for size in line.points}),
         truncate_legend=-1,
         dots_size=4,

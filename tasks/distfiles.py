@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def read_dist(dist: Path, receipt: Receipt | None = None) -> DistFiles:
         for name, paths in found.items():
             owner = _OWNER.match(name)
             if owner or paths[0].parent.name == "visits":
-                stamps[owner[1] if owner else name] |= {p.relative_to(dist).as_posix(): stamp(p) for p in paths}
+                stamps[owner[1] if owner else name] |= _stamped(paths, dist)
     except OSError as error:
         raise BadInput(f"{error.filename} cannot be read: {error.strerror}; name another directory") from error
     covered = {name for name, files in stamps.items() if receipt and receipt.covers(name, files)}
@@ -68,6 +69,17 @@ def read_dist(dist: Path, receipt: Receipt | None = None) -> DistFiles:
         published=tuple(sorted(name for name in covered if name.endswith(".whl"))),
         stamps=stamps,
     )
+
+
+def _stamped(paths: Iterable[Path], dist: Path) -> Stamps:
+    """Return what files look like by now; one that leads nowhere like in no receipt, so that it is read and told."""
+    stamps: Stamps = {}
+    for path in paths:
+        name = path.relative_to(dist).as_posix()
+        stamps[name] = -1, -1, -1
+        with suppress(OSError):
+            stamps[name] = stamp(path)
+    return stamps
 
 
 def read_folders(folders: Iterable[Path]) -> DistFiles:

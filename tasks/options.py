@@ -19,7 +19,7 @@ INDEX = "dist/index"
 PLAN = "build/plan.json"
 DIST = "dist"
 _READABLE = re.compile(r"https?://", re.IGNORECASE)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(?:s3|https?):")  # misspelt ones, too, so that they are refused
 
 
 def add_matrix(parser: argparse.ArgumentParser) -> None:

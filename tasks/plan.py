@@ -22,8 +22,9 @@ from tasks.core.errors import BadInput, Failed
 from tasks.core.look import Ours
 from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
-from tasks.core.planning import Knowledge, make_plan, settle
+from tasks.core.planning import Knowledge, certain_questions, make_plan, settle
 from tasks.core.retiring import retired
+from tasks.core.targets import Machine, PythonTag
 from tasks.core.upstream import Upstream
 from tasks.matrixcache import load
 from tasks.services import ci
@@ -43,9 +44,11 @@ if TYPE_CHECKING:
     from tasks.core.plan import Plan
     from tasks.core.presence import Shelf
     from tasks.core.releases import Project
-    from tasks.core.targets import Machine
 
 CACHE = Path(".cache")
+
+_ANY_MACHINE = Machine(arch="", platform="", accepts=(), pythons=(PythonTag.parse("cp312"),))
+"""Stands for this machine until something is to be planned for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,14 +76,19 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         terminal.info(f"planning {path}")
     loaded = load(path, CACHE / "matrix")
     matrix = loaded.matrix
-    machine = _machine() if matrix.needs_machine else None
     if chosen.expand:
-        return _expand(matrix, machine, as_json=chosen.json)
+        return _expand(matrix, _machine() if matrix.needs_machine else None, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
+    machine = _ANY_MACHINE if matrix.needs_machine else None
     every = matrices.wanted(matrix, machine)
     wanted = _narrowed(every, chosen, path)
+    here = any(matrix.is_local(each.target.name) for each in wanted)
+    if here:
+        machine = _machine()
+        every = matrices.wanted(matrix, machine)
+        wanted = _narrowed(every, chosen, path)
     with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
-        if _is_own(public.url, index):
+        if _is_own(public.url, index) or _is_own(public.url, matrix.index_url or index):
             raise BadInput(
                 f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
                 "'latest' would be circular; set public_index in the matrix, or another --index"
@@ -91,6 +99,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
                 newer_than=_newer_than(matrix),
             )
             return _retire(wanted, upstream, path, terminal, as_json=chosen.json)
+        public.begin(certain_questions(wanted))
         shelves = _shelves(index, {each.name for each in wanted})
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
@@ -103,7 +112,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         own_index=options.readable_index(index, matrix),
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
     )
-    plan = make_plan(_with_keys(matrix, path), loaded.digest or matrices.digest(matrix, machine), settled, known)
+    digest = loaded.digest or matrices.digest(matrix if here else matrices.elsewhere(matrix), machine)
+    plan = make_plan(_with_keys(matrix, path), digest, settled, known)
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -165,6 +175,7 @@ def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
 
 
 def _machine() -> Machine:
+    """Look at this machine, which starts every interpreter that it has."""
     from tasks.services.interpreters import this_machine  # noqa: PLC0415 - 15 ms, for matrices that mean this machine
 
     return this_machine()
@@ -180,11 +191,16 @@ def _ask(
 
 
 def _is_own(url: str, index: str) -> bool:
-    """Whether a public index's URL means our own index, or its ``simple/``."""
+    """Whether a public index's URL means our own index, or a root of the Simple API in it."""
     if url.startswith("file:"):
         own = Path(index).resolve()
         return path_of(url).resolve() in {own, own / "simple"}
-    return url.rstrip("/").removesuffix("/simple") == without_credentials(index).rstrip("/").removesuffix("/simple")
+    return _top(url) == _top(without_credentials(index))
+
+
+def _top(url: str) -> str:
+    """Return the URL of an index without the root of the Simple API that it may name."""
+    return url.rstrip("/").removesuffix("/simple").removesuffix("/json")
 
 
 def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:

@@ -114,7 +114,7 @@ def _stage(chosen: argparse.Namespace, out: Console) -> int:
         token_of=target.token_of,
         upload_time=_upload_time(os.environ),
         policy=policy,
-        list_meta=memory(store),
+        list_meta={} if chosen.one_publisher else memory(store),  # who needs no proof leaves none
         static_json=is_bucket(store.location),
     )
     results = _results(chosen, target, context, out)

@@ -70,7 +70,7 @@ class Receipt:
                 wheels={name: _published(each) for name, each in found["wheels"].items()},
                 visits={name: _stamps(each) for name, each in found["visits"].items()},
             )
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        except (OSError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return cls()
 
     def write(self, dist: Path, location: str) -> None:

@@ -182,12 +182,19 @@ def make_dists(folder: Path, size: Size) -> dict[str, str]:
     return hashes
 
 
+SURELY = 10
+"""Requests that every publisher makes who has something to publish."""
+
+
 def kills(choice: random.Random, size: Size) -> list[Kill | None]:
-    """Choose who is killed, and when; some are not, and some have finished by then."""
-    return [
+    """Choose who is killed, and when; some are not, and some have finished by then, but for one at least."""
+    doom = [
         Kill(request=choice.randrange(1, 45), carried_out=choice.random() < 0.5) if choice.random() < 0.8 else None
         for _ in range(size.publishers)
     ]
+    surely = Kill(request=choice.randint(1, SURELY), carried_out=choice.random() < 0.5)
+    doom[choice.randrange(size.publishers)] = surely
+    return doom
 
 
 def publish(folder: Path, index: str, proxies: Sequence[Doomed], doom: Sequence[Kill | None]) -> list[int]:
@@ -271,7 +278,9 @@ def chaos(server: Server, size: Size, seed: int, folder: Path) -> list[str]:
         faults += [f"I5: publishing again wrote {one}" for one in writes]
     faults += [*observer.faults, *differences(store, hashes)]
     if not killed:
-        faults.append("nobody was killed, so that nothing was shown: choose another seed")
+        faults.append("nobody was killed, so that nothing was shown")
+    if not observer.links:
+        faults.append("the observer has fetched no link, so that nothing was shown")
     seconds = time.perf_counter() - begun
     print(
         f"seed {seed}: {size.publishers} publishers, {len(hashes)} wheels, {killed} kills, {observer.reads} pages read, "

@@ -135,12 +135,13 @@ def test_an_index_that_is_not_there_is_not_taken_for_an_empty_one(
     site: Site, capsys: pytest.CaptureFixture[str], status: int
 ) -> None:
     site.page(LIST, "no", status=status)
-    site.page("/i/simple/", "no", status=status)
+    site.page("/i/simple/", "no", status=404)
 
     line = "403 Forbidden" if status == 403 else "404 Not Found"
     assert error(site, capsys) == (
-        f"error: /i/simple/: the server answers {line}, and there is no simple/index.json; this is not taken for an "
-        "empty index: name the URL that has simple/ in it, and publish to it first"
+        "error: /i/simple/: the server answers 404 Not Found, and "
+        f"{line} for simple/index.json; this is not taken for an empty index: name the URL that has simple/ in it, "
+        "publish to it first, and let this machine read it"
     )
 
 
@@ -231,7 +232,9 @@ def test_a_page_of_another_tool_that_is_listed_and_missing_is_an_error(
 def test_a_page_without_a_project_is_no_list(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.page("/i/simple/", "<p>welcome</p>")
 
-    assert error(site, capsys).startswith("error: /i/simple/: lists no project, and there is no simple/index.json; ")
+    assert error(site, capsys).startswith(
+        "error: /i/simple/: lists no project, and 404 Not Found for simple/index.json; "
+    )
 
 
 # ── A bucket, signed and not ──────────────────────────────────────────────────────────────────────────────────────────
@@ -268,3 +271,25 @@ def test_a_bucket_costs_the_same_signed_and_anonymous(tmp_path: Path, monkeypatc
         ("http", "cold"): cold,
         ("http", "warm"): ["304 /simple/index.json"],
     }
+
+
+def test_the_public_index_is_asked_while_ours_is_read(site: Site) -> None:
+    """Of what is ``latest`` it has to be asked anyway; an exact version may be on our index."""
+    site.publish("a", WHEEL)
+    site.publish("b", WHEEL.replace("a-", "b-", 1))
+    for name in ("a", "b"):
+        site.page(f"/simple/{name}/", f'<a href="{name}-1.0.tar.gz">x</a>')
+    ours = site.web.replies[LIST]
+    assert isinstance(ours, Reply)
+    site.web.replies[LIST] = replace(ours, delay=0.5)
+    site.here.matrix.write_text(
+        f"public_index: {site.web.url}/simple\n"
+        f"targets:\n  t: {{instance: freebsd/15.1, arch: x86_64, platform_tag: {FREEBSD}, python: [cp312]}}\n"
+        "packages:\n  a: [latest]\n  b: ['1.0']\n"
+    )
+
+    asked = site.plan()
+
+    assert sorted(asked[:2]) == [f"200 {LIST}", "200 /simple/a/"]
+    assert sorted(asked[2:]) == ["200 /i/simple/a/index.json", "200 /i/simple/b/index.json"]
+    assert site.planned() == {"skipped": 2}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.index import ProjectPage
+from tasks.core.index import ProjectPage, digest_of
 from tasks.core.protocol import Context, publish
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
@@ -314,6 +314,18 @@ def test_a_local_version_is_installed_from_its_quoted_link(here: Path) -> None:
 MATRIX = "index: {index}\ninstances:\n  local: {{worker: local}}\ntargets:\n  host: {{instance: local}}\npackages:\n  demo: [latest]\n"
 
 
+def test_a_misspelt_bucket_in_a_matrix_is_no_directory_beside_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "config").mkdir()
+    (here / "config" / "m.yml").write_text("index: s3:/wheels/team\npackages: {}\n")
+
+    assert main(["--matrix=config/m.yml"]) == 2
+
+    message = "the index is 's3:/wheels/team', expected a directory or s3://bucket/prefix"
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
 def test_the_matrix_names_the_index_relative_to_itself(here: Path) -> None:
     make_wheel(here / "dist" / "wheels")
     (here / "team").mkdir()
@@ -518,6 +530,24 @@ def test_bare_wheels_become_a_whole_index(here: Path) -> None:
     assert main(["--index", "bare", "--rebuild"]) == 0
 
     assert snapshot(here / "bare") == snapshot(here / "published")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rebuild"], ["--yank", "demo-1.0-py3-none-any.whl"]])
+def test_a_state_that_somebody_went_back_with_is_listed_as_a_newer_one(here: Path, arguments: list[str]) -> None:
+    states = []
+    for version in ("1.0", "2.0", "3.0"):
+        make_wheel(here / "dist" / "wheels", version=version)
+        assert main([]) == 0
+        states.append((here / "dist/index/simple/demo/index.json").read_bytes())
+    (here / "dist/index/simple/demo/index.json").write_bytes(states[0])
+    (here / "dist/published.json").unlink()
+
+    assert main(arguments) == 0
+
+    state = (here / "dist/index/simple/demo/index.json").read_bytes()
+    (listed,) = json.loads((here / "dist/index/simple/index.json").read_bytes())["projects"]
+    assert (listed["_last-serial"], listed["_state"]) == (4, digest_of(state))
+    assert (here / "dist/index/simple/demo/index.html").read_text().endswith("<!--SERIAL 4-->\n")
 
 
 def test_rebuilding_a_whole_index_changes_nothing(here: Path) -> None:

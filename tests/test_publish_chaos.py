@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
-from tests.chaos import SHORT, chaos, chosen_seed
+from tests.chaos import SHORT, SURELY, chaos, chosen_seed, kills
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,3 +24,9 @@ def test_publishers_that_are_killed_lose_nothing_and_readers_see_no_broken_link(
     print(f"CHAOS_SEED={seed}")
 
     assert chaos(moto, SHORT, seed, tmp_path) == []
+
+
+def test_whatever_the_seed_somebody_is_killed_before_it_can_have_finished() -> None:
+    for seed in range(1000):
+        doom = kills(random.Random(seed), SHORT)  # noqa: S311 - as chaos does
+        assert [kill for kill in doom if kill is not None and kill.request <= SURELY]

@@ -240,6 +240,7 @@ def test_a_receipt_hides_nothing_of_an_index_that_lost_what_we_published(
         b'{"format": 1, "indexes": {"index": {"wheels": [], "visits": {}}}}',
         b'{"format": 1, "indexes": {"index": {"wheels": {"demo-1.0-py3-none-any.whl": 1}, "visits": {}}}}',
         b'{"format": 1, "indexes": {"index": {"wheels": {}, "visits": {"x": {"y": [1]}}}}}',
+        b'{"format": 1, "indexes": {"index": {"wheels": {}, "visits": {"x": {"y": [1e999, 0, 0]}}}}}',
         b"[" * 100_000,
     ],
 )
@@ -358,3 +359,24 @@ def test_a_dry_run_lists_just_the_writes_of_the_run_that_follows(
     puts = [one.removeprefix("PUT ") for one in asked(shared) if one.startswith("PUT")]
     assert sorted(path for path in puts if path != PROBE_PATH) == listed
     assert dry_run(capsys, *arguments) == []
+
+
+@pytest.mark.parametrize("path", ["records/demo-1.0-py3-none-any.whl.json", "wheels/demo-1.0-py3-none-any.whl"])
+def test_a_file_that_leads_nowhere_costs_its_wheel_and_no_other(
+    here: Path, capsys: pytest.CaptureFixture[str], path: str
+) -> None:
+    make_wheel(here / "dist" / "wheels")
+    make_wheel(here / "dist" / "wheels", version="2.0")
+    assert main(["--index=index"]) == 0
+    file = here / "dist" / path
+    file.parent.mkdir(exist_ok=True)
+    file.unlink(missing_ok=True)
+    file.symlink_to("nowhere")
+    capsys.readouterr()
+
+    assert main(["--index=index"]) == 1
+
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: demo-1.0-py3-none-any.whl: dist/{path} cannot be read: No such file or directory",
+        "index: 1 unchanged, 1 invalid",
+    ]

@@ -163,6 +163,17 @@ def test_one_publisher_may_publish_there_and_is_warned(
     assert json.loads(page.data)["versions"] == ["1.0", "2.0"]
 
 
+def test_what_one_publisher_wrote_is_no_proof_to_the_next_one(
+    here: Path, rclone: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel(here / "dist" / "wheels")
+    index = f"s3://{reach(rclone, monkeypatch)}/team"
+    assert main([f"--index={index}", "--one-publisher"]) == 0
+    make_wheel(here / "dist" / "wheels", version="2.0")
+
+    assert main([f"--index={index}"]) == 4
+
+
 @pytest.mark.parametrize("trouble", READING.values(), ids=READING)
 def test_a_trouble_with_reading_ends_publishing_before_anything_is_written(
     here: Path,

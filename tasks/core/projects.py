@@ -126,8 +126,12 @@ class Project:
         """
 
         def changed(state: State) -> ProjectPage | None:
-            now = self.page(state)
+            read = now = self.page(state)
+            if read.serial < self.complete_serial:  # somebody went back to an older state, and left the list as it was
+                now = replace(read, serial=self.complete_serial)
             made = change(now)
+            if made is now and now is not read and self.rebuild:
+                return replace(now, serial=now.serial + 1)
             return None if made is now else made
 
         before, after = yield from swap(page_path(self.name), changed, read)

@@ -69,14 +69,14 @@ def publish(
     """
     if opening is None:
         opening = yield from look()
-    if opening.listing is None:
+    by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
+    if opening.listing is None and by_project:
         listing, theirs = yield from foreign(LIST_PATH, LIST_HTML_PATH)
         if theirs:
             raise Refused(f"{LIST_HTML_PATH} {FOREIGN}")
         opening = replace(opening, listing=listing)
     listed = opening.listed
     serials = {project.name: project.serial for project in listed.projects}
-    by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
     names = sorted({*by_project, *unsettled(listed, context)})
     done = yield from together(
         _project(Project(name, context, serials.get(name, 0)), by_project.get(name, ())) for name in names

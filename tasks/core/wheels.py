@@ -35,6 +35,8 @@ class WheelName:
     @classmethod
     def parse(cls, filename: str) -> WheelName:
         """Parse a wheel's file name. Raises ``ValueError`` with the reason when it is none."""
+        if "/" in filename or "\\" in filename:  # `packaging` lets them pass in a build tag
+            raise ValueError(f"Invalid wheel filename (it is a path): {filename!r}")
         try:
             name, version, build, tags = parse_wheel_filename(filename)
         except (InvalidWheelFilename, InvalidVersion) as error:

@@ -18,9 +18,9 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, ServiceFailed
-from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
+from tasks.services.page_cache import CachedPage, listing_of, read_page_cache, write_page
 from tasks.services.pip_config import PipSettings, read_pip_settings
-from tasks.threads import side_by_side
+from tasks.threads import Later, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -83,6 +83,7 @@ class PublicIndex:
         self.url = without_credentials(self._full)
         """Ends with a slash and has no user info."""
         self._cache = cache / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        self._begun: Later[dict[NormalizedName, Project | NoSuchProject]] | None = None
 
     @cached_property
     def http(self) -> Http:
@@ -98,6 +99,17 @@ class PublicIndex:
         if "http" in self.__dict__:
             self.http.close()
 
+    def begin(self, names: Iterable[str]) -> None:
+        """Ask about some projects while the caller does something else; :meth:`fetch` has the answers, or the error."""
+        wanted = sorted({canonicalize_name(name) for name in names})
+        if not wanted:
+            return
+        import tasks.core.simple_page  # noqa: PLC0415, F401 - by this thread: see Later
+
+        if not self.url.startswith("file:"):
+            _ = self.http
+        self._begun = Later(lambda: self._answers(wanted))
+
     def fetch(self, names: Iterable[str]) -> dict[NormalizedName, Project | NoSuchProject]:
         """Return what the index serves of each project, sorted by name.
 
@@ -105,6 +117,12 @@ class PublicIndex:
         wrong in silence.
         """
         wanted = sorted({canonicalize_name(name) for name in names})
+        begun, self._begun = self._begun, None
+        known = begun.result() if begun else {}
+        known |= self._answers([name for name in wanted if name not in known])
+        return {name: known[name] for name in wanted}
+
+    def _answers(self, wanted: list[NormalizedName]) -> dict[NormalizedName, Project | NoSuchProject]:
         if not wanted:
             return {}
         broken = threading.Event()
@@ -134,20 +152,20 @@ class PublicIndex:
         if page.status == HTTPStatus.NOT_FOUND:
             return NoSuchProject(name=name, message=f"{name} is not on the public index {self.url}")
         if page.status == HTTPStatus.NOT_MODIFIED and cached:
-            return project_of(cached)
+            return listing_of(cached).project()
         if page.status != HTTPStatus.OK:
             raise ServiceFailed(f"{url}: the server answers {page.line}{self._advice(page.status)}")
         from tasks.core.simple_page import NotAPage, read_page  # noqa: PLC0415 - 10 ms, for a page that has changed
 
         digest = hashlib.sha256(page.url.encode() + page.content_type.encode() + page.body).hexdigest()
         if cached and cached.digest == digest:
-            return project_of(cached)
+            return listing_of(cached).project()
         try:
-            project = read_page(name, page.body, content_type=page.content_type, url=page.url)
+            listing = read_page(name, page.body, content_type=page.content_type, url=page.url)
         except NotAPage as error:
             raise ServiceFailed(f"{url} {error}; the index is named by {self.named_by}") from error
-        write_page(path, project, etag=page.etag, last_modified=page.last_modified, digest=digest)
-        return project
+        write_page(path, listing, etag=page.etag, last_modified=page.last_modified, digest=digest)
+        return listing.project()
 
     def _request(self, client: Http, url: str, cached: CachedPage | None) -> _Page:
         from tasks.core.simple_page import ACCEPT  # noqa: PLC0415

@@ -62,6 +62,9 @@ class Website:
         self._patience = patience
         self._cache = cache
         self._kept = cache / f"{hashlib.sha256(self.location.encode()).hexdigest()[:16]}.list"
+        self._others: frozenset[NormalizedName] = frozenset()
+        """The projects of an index that another tool has made."""
+        self._no_list = f"no {LIST_PATH}"
         self._http = Http(self._full, settings=self._settings, patience=patience)
 
     def __enter__(self) -> Self:
@@ -73,13 +76,16 @@ class Website:
     def get(self, path: str) -> Stored | None:
         """Return a page of the index; of all pages only the project list may be missing, and then is None.
 
-        The list is kept on disk, and sent again only when it has changed. Raises :class:`ServiceFailed`.
+        That another tool's list of projects is there instead is made sure of before. Our list is kept on disk, and sent
+        again only when it has changed. Raises :class:`ServiceFailed`.
         """
         kept = _read(self._kept) if path == LIST_PATH else None
         answer = self._ask(path, kept)
         if answer.status == HTTPStatus.NOT_MODIFIED and kept:
             return Stored(data=kept.body, token=kept.etag)
         if answer.status in _NO_LIST and path == LIST_PATH:
+            self._no_list = f"{answer.line} for {LIST_PATH}"
+            self._others = self._listed_by_others()
             return None
         if answer.status != HTTPStatus.OK:
             told = f"{self.location}{path}: the server answers {answer.line}"
@@ -92,16 +98,7 @@ class Website:
 
     def unlisted(self, names: AbstractSet[NormalizedName]) -> dict[NormalizedName, Shelf]:
         """Return the wheels of some projects by their PEP 503 pages; which projects there are, ``simple/`` says."""
-        from tasks.core.simple_page import linked_projects  # noqa: PLC0415 - for indexes of other tools alone
-
-        answer = self._ask(_ROOT, None)
-        listed = linked_projects(answer.body) if answer.status == HTTPStatus.OK else frozenset()
-        if not listed:
-            found = "lists no project" if answer.status == HTTPStatus.OK else f"the server answers {answer.line}"
-            raise ServiceFailed(
-                f"{self.location}{_ROOT}: {found}, and there is no {LIST_PATH}; this is not taken for an empty index: "
-                "name the URL that has simple/ in it, and publish to it first"
-            )
+        listed = self._others or self._listed_by_others()
         legacy = PublicIndex(
             f"{self._full}{_ROOT}",
             self._cache,
@@ -112,6 +109,20 @@ class Website:
         with legacy:
             pages = legacy.fetch(names & listed)
         return {name: shelf for name, page in pages.items() for shelf in self._shelf(name, page)}
+
+    def _listed_by_others(self) -> frozenset[NormalizedName]:
+        """Return the projects that ``simple/`` links to, where it links to any: else this is no index."""
+        from tasks.core.simple_page import linked_projects  # noqa: PLC0415 - for indexes of other tools alone
+
+        answer = self._ask(_ROOT, None)
+        listed = linked_projects(answer.body) if answer.status == HTTPStatus.OK else frozenset()
+        if not listed:
+            found = "lists no project" if answer.status == HTTPStatus.OK else f"the server answers {answer.line}"
+            raise ServiceFailed(
+                f"{self.location}{_ROOT}: {found}, and {self._no_list}; this is not taken for an empty index: "
+                "name the URL that has simple/ in it, publish to it first, and let this machine read it"
+            )
+        return listed
 
     def _shelf(self, name: NormalizedName, page: Project | NoSuchProject) -> Iterator[Shelf]:
         if isinstance(page, NoSuchProject):

@@ -36,7 +36,11 @@ class DirectoryStore:
     def __init__(self, location: str) -> None:
         self.location = location
         self.root = Path(location).absolute()
-        if self.root.exists() and not self.root.is_dir():
+        try:
+            is_file = self.root.exists() and not self.root.is_dir()
+        except OSError:  # what reads or writes there says what is wrong
+            is_file = False
+        if is_file:
             raise BadInput(f"the index {location} is a file, expected a directory")
         self._swept = False
 

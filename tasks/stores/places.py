@@ -35,9 +35,13 @@ def open_store(location: str) -> Store:
     if name in {"http", "https"}:
         shown = without_credentials(location)
         raise BadInput(f"the index {shown} is read over HTTP, which plan alone can do: name where it lies itself")
-    if not location or name not in STORES:
+    if not location or name not in STORES or _MISSPELT.match(location):
         raise BadInput(f"the index is {location or '(empty)'!r}, expected a directory or s3://bucket/prefix")
     return STORES[name](location)
+
+
+_MISSPELT = re.compile(r"\s*(?:s3|https?):(?!//)|\s+[A-Za-z][A-Za-z0-9+.-]*://", re.IGNORECASE)
+"""What would be a directory here, and is gone with the machine of the job that published to it."""
 
 
 def _scheme(location: str) -> str:

@@ -85,13 +85,12 @@ class S3Store:
     ) -> Written | Changed:
         """Put an object by one request, with its sha256, so that a server that knows checksums stores nothing else."""
         key = self._key(path)
-        with _opened(data) as (body, digest):
+        with self._failures("write", path, conditional=condition is not None), _opened(data) as (body, digest):
             if sha256 not in {None, digest.hex()}:
                 raise ServiceFailed(f"{path} changed while it was published; nothing was written: run it again")
-            with self._failures("write", path, conditional=condition is not None):
-                if isinstance(condition, Absent) and not isinstance(body, bytes) and self._head(key) is not None:
-                    return Changed()  # not every server says so before the whole file is sent
-                answer = self._put(key, body, digest, kind, condition)
+            if isinstance(condition, Absent) and not isinstance(body, bytes) and self._head(key) is not None:
+                return Changed()  # not every server says so before the whole file is sent
+            answer = self._put(key, body, digest, kind, condition)
             if isinstance(answer, Written) and isinstance(body, bytes):
                 self._md5_etags = answer.token == _md5_etag(body)
             return answer

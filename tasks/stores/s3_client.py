@@ -18,6 +18,8 @@ from tasks.core.errors import BadInput, ServiceFailed
 from tasks.stores.s3_errors import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from types_boto3_s3 import S3Client
 
 __all__ = [
@@ -61,10 +63,13 @@ BOTO_ERRORS = (
     BotoCoreError,
     ClientError,
     ResponseParserError,
+    OSError,  # of a file that it reads by itself: a token's, a certificate's, or the one that is sent
     RecursionError,  # of a server that answers 301 to everything botocore asks for the bucket's region without end
 )
 
 _LOCATION = re.compile(r"s3://([a-z0-9][a-z0-9._-]{0,254})(?:/(.*))?", re.IGNORECASE)
+_NO_HEADER = "Invalid header value"
+"""How the standard library's HTTP client begins to refuse a header."""
 _LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or run where a role is given"
 
 # The first that fits.
@@ -87,7 +92,8 @@ _FAULTS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((exceptions.ProxyConnectionError,), "the proxy cannot be used: {root}"),
     ((exceptions.ConnectionClosedError,), "{endpoint} closed the connection without an answer"),
     ((exceptions.HTTPClientError, exceptions.ConnectionError), "{endpoint} cannot be reached: {root}"),
-    ((RecursionError,), "{endpoint} redirects without end: set AWS_REGION, or AWS_ENDPOINT_URL_S3"),
+    ((RecursionError,), "{endpoint} redirects without end: set AWS_DEFAULT_REGION, or AWS_ENDPOINT_URL_S3"),
+    ((OSError,), "{file} cannot be read: {root}"),
     ((Exception,), "{root}"),
 )
 
@@ -98,9 +104,9 @@ def bucket_and_prefix(location: str) -> tuple[str, str]:
     Raises :class:`BadInput`.
     """
     expected = "expected s3://bucket or s3://bucket/prefix"
-    if "@" in location.split("/")[2]:
-        raise BadInput(f"the index s3://…@… has credentials in it, {expected}: give them by boto3's variables")
     found = _LOCATION.fullmatch(location)
+    if "@" in (location.split("/")[2] if found else location):  # secrets have slashes, too
+        raise BadInput(f"the index s3://…@… has credentials in it, {expected}: give them by boto3's variables")
     if not found:
         raise BadInput(f"the index is {location!r}, {expected}")
     bucket, prefix = found[1], (found[2] or "").removesuffix("/")
@@ -127,7 +133,7 @@ def open_client(location: str, patience: Patience) -> S3Client:
     )
     try:
         return boto3.session.Session().client("s3", config=config)
-    except (BotoCoreError, ValueError) as error:
+    except (BotoCoreError, OSError, ValueError) as error:
         said = without_credentials(str(error))
         raise BadInput(f"the index {location} cannot be opened with boto3's settings: {said}") from error
 
@@ -154,7 +160,10 @@ def answer_of(error: ClientError) -> Answer:
 def fault(error: Exception, verb: str, place: str, client: S3Client, patience: Patience) -> ServiceFailed:
     """Return the error for what was never answered, or not to the end."""
     words = next(words for kinds, words in _FAULTS if isinstance(error, kinds))
+    if any(str(wrapped).startswith(_NO_HEADER) for wrapped in _wrapped(error)):  # and the header comes next
+        words = f"the access key or the session token holds a line break: {_LOGIN}, without it"
     said = words.format(
+        file=getattr(error, "filename", None),
         root=without_credentials(_root(error)),
         endpoint=without_credentials(client.meta.endpoint_url),
         connect=patience.connect,
@@ -165,11 +174,17 @@ def fault(error: Exception, verb: str, place: str, client: S3Client, patience: P
 
 def _root(error: BaseException) -> str:
     """Return the words of the operating system or of TLS, which the libraries wrap several times over."""
-    seen: list[BaseException] = [error]
-    for wrapped in seen:
+    for wrapped in _wrapped(error):
         if isinstance(wrapped, OSError) and wrapped.strerror:
             return wrapped.strerror
+    return re.sub(r"\s+", " ", str(error))
+
+
+def _wrapped(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and all that it wraps, the outer ones first."""
+    seen: list[BaseException] = [error]
+    for wrapped in seen:
+        yield wrapped
         named = getattr(wrapped, "kwargs", {}).get("error")
         inner = (named, *wrapped.args, getattr(wrapped, "reason", None), wrapped.__cause__, wrapped.__context__)
         seen.extend(found for found in inner if isinstance(found, BaseException) and found not in seen)
-    return re.sub(r"\s+", " ", str(error))

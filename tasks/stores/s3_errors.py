@@ -82,7 +82,7 @@ _ADVICE = {
     "InvalidAccessKeyId": f"the server does not know the access key: {_CREDENTIALS}",
     "NoSuchBucket": "there is no such bucket: make it, or name another by --index",
     "NotImplemented": "the server cannot do that: docs/publishing-to-s3.md says what it must be able to do",
-    "PermanentRedirect": "the bucket is in another region or elsewhere: set AWS_REGION, or AWS_ENDPOINT_URL_S3",
+    "PermanentRedirect": "the bucket is in another region or elsewhere: set AWS_DEFAULT_REGION, or AWS_ENDPOINT_URL_S3",
     "RequestTimeTooSkewed": "the server's clock and this machine's differ too much: set this machine's clock",
     "SignatureDoesNotMatch": f"the signature does not fit the access key: {_CREDENTIALS}",
     "SlowDown": "the server asks for fewer requests: run the same command again later, with fewer publishers beside it",

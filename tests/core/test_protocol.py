@@ -175,8 +175,9 @@ def test_no_wheels_cost_two_requests() -> None:
 
 def test_an_empty_index_stays_empty_when_there_is_nothing_to_publish() -> None:
     store = MemoryStore()
-    run(store, steps())
+    asked, _ = run(store, steps())
 
+    assert asked == ["get index.html", "get simple/index.json"]
     assert store.objects == {}
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -147,3 +148,9 @@ def test_of_a_package_that_need_not_be_native_a_wheel_for_every_platform_does() 
 def test_a_name_that_is_no_wheels_is_a_value_error() -> None:
     with pytest.raises(ValueError, match=r"Invalid wheel filename"):
         WheelName.parse("x-1.0.zip")
+
+
+@pytest.mark.parametrize("filename", ["x-1.0-1/../../y-py3-none-any.whl", "x-1.0-1\\y-py3-none-any.whl"])
+def test_a_path_is_no_wheels_name_although_a_build_tag_may_be_anything(filename: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"Invalid wheel filename (it is a path): {filename!r}")):
+        WheelName.parse(filename)

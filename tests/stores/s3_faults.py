@@ -88,7 +88,7 @@ READING = {
     ),
     "another region": Trouble(
         fault=Fault(status=301, code="PermanentRedirect"),
-        said="301 PermanentRedirect (2 attempts): the bucket is in another region or elsewhere: set AWS_REGION, or AWS_ENDPOINT_URL_S3",
+        said="301 PermanentRedirect (2 attempts): the bucket is in another region or elsewhere: set AWS_DEFAULT_REGION, or AWS_ENDPOINT_URL_S3",
     ),
     "not implemented": Trouble(
         fault=Fault(status=501, code="NotImplemented"),
@@ -122,6 +122,23 @@ READING = {
     "nobody listens": Trouble(
         environment={"AWS_ENDPOINT_URL_S3": "http://user:the-token@127.0.0.1:1"},
         said=f"http://127.0.0.1:1 cannot be reached: Connection refused; {NOT_EMPTY}",
+    ),
+    "a token of the job's that is not there": Trouble(
+        environment={
+            "AWS_ACCESS_KEY_ID": "",
+            "AWS_SECRET_ACCESS_KEY": "",
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/publisher",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": "/nowhere/token",
+        },
+        said=f"/nowhere/token cannot be read: No such file or directory; {NOT_EMPTY}",
+    ),
+    "a key that was pasted with its line's end": Trouble(
+        environment={"AWS_ACCESS_KEY_ID": f"{KEY_ID}\n"},
+        said=f"the access key or the session token holds a line break: {LOGIN}, without it; {NOT_EMPTY}",
+    ),
+    "a session token that was pasted with its line's end": Trouble(
+        environment={"AWS_SESSION_TOKEN": "the-token\n"},
+        said=f"the access key or the session token holds a line break: {LOGIN}, without it; {NOT_EMPTY}",
     ),
     "no credentials": Trouble(
         environment={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from tasks.core.storage import IF_ABSENT, Changed, IfMatch, Kind, Stored, Writte
 from tasks.stores.places import open_store
 from tasks.stores.s3 import S3Store
 from tasks.stores.s3_client import Patience
+from tasks.stores.s3_errors import Answer, explained
 from tests.stores.s3_proxy import Fault, Proxy, proxied
 from tests.stores.s3_servers import KEY_ID, SECRET, empty
 from tests.stores.s3_servers import moto as moto_server
@@ -96,6 +98,10 @@ EXPECTED = "expected s3://bucket or s3://bucket/prefix"
             f"s3://{KEY_ID}:{SECRET}@bucket/x",
             f"the index s3://…@… has credentials in it, {EXPECTED}: give them by boto3's variables",
         ),
+        (
+            f"s3://{KEY_ID}:with/slash+{SECRET}@bucket/x",
+            f"the index s3://…@… has credentials in it, {EXPECTED}: give them by boto3's variables",
+        ),
     ],
 )
 def test_a_location_that_names_no_bucket_or_an_odd_prefix_is_bad_input(location: str, message: str) -> None:
@@ -113,6 +119,39 @@ def test_a_profile_that_is_not_there_is_bad_input(moto: Server, monkeypatch: pyt
 
     assert error.value.messages == (
         "the index s3://wheels cannot be opened with boto3's settings: The config profile (nobody's) could not be found",
+    )
+
+
+def test_the_region_is_the_one_of_the_variable_that_messages_name(
+    moto: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in moto.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3")
+    here = S3Store("s3://wheels").proof_key
+    (message,) = explained(Answer(status=301, code="PermanentRedirect"), "read", "s3://wheels/x").messages
+    (name,) = re.findall(r"AWS_\w*REGION", message)
+
+    monkeypatch.setenv(name, "eu-central-1")
+
+    assert S3Store("s3://wheels").proof_key != here
+
+
+def test_credentials_that_cannot_be_read_are_bad_input(
+    moto: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = tmp_path / "config"
+    settings.write_text("[default]\ncredential_process = /nowhere/login\n")
+    for name, value in {**moto.environment, "AWS_CONFIG_FILE": str(settings)}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+    with pytest.raises(BadInput) as error:
+        S3Store("s3://wheels")
+
+    assert error.value.messages == (
+        "the index s3://wheels cannot be opened with boto3's settings: [Errno 2] No such file or directory: '/nowhere/login'",
     )
 
 
@@ -220,6 +259,17 @@ def test_a_file_that_changes_while_it_is_sent_is_refused_by_a_server_that_compar
             store.put("x", large, kind=Kind.WHEEL, condition=IF_ABSENT)
 
         assert store.head("x") is None
+
+
+def test_a_file_that_is_not_there_any_more_is_named(store: S3Store, tmp_path: Path) -> None:
+    with pytest.raises(ServiceFailed) as error:
+        store.put("packages/demo.whl", tmp_path / "demo.whl", kind=Kind.WHEEL, condition=IF_ABSENT)
+
+    (message,) = error.value.messages
+    assert message == (
+        f"cannot write {store.location}/packages/demo.whl: {tmp_path}/demo.whl cannot be read: No such file or directory; "
+        "this is not taken for an empty index"
+    )
 
 
 def test_tokens_are_known_beforehand_once_the_bucket_was_seen_to_make_them_of_the_bytes(

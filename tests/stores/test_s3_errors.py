@@ -71,7 +71,10 @@ def test_a_read_says_what_was_found_and_what_to_do(
 HEADS = {
     "access denied": (403, READING["access denied"].said.removeprefix("403 AccessDenied: ")),
     "expired token": (400, f"Bad Request; {NOT_EMPTY}"),
-    "another region": (301, f"PROXY redirects without end: set AWS_REGION, or AWS_ENDPOINT_URL_S3; {NOT_EMPTY}"),
+    "another region": (
+        301,
+        f"PROXY redirects without end: set AWS_DEFAULT_REGION, or AWS_ENDPOINT_URL_S3; {NOT_EMPTY}",
+    ),
     "slow down": (503, READING["slow down"].said.removeprefix("503 SlowDown: ")),
 }
 
