@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,6 +126,7 @@ class Host:
     machine: str = "x86_64"
     with_uv: bool = True
     """Whether it has the program uv, which makes environments faster than pip."""
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="spare-tire-host-"))
@@ -140,22 +141,37 @@ class Host:
         if self.with_uv and self.machine == os.uname().machine:
             (self.upper / "usr/local/bin").mkdir(parents=True)
             shutil.copy(find_uv() or "", self.upper / "usr/local/bin/uv")
-        self.namespace, self.number = _namespace()
+        self.number = _cable()
+        self.namespace = f"spare-tire-{self.number}-{os.getpid()}"
         self.address = f"10.77.{self.number}.2"
         self.gateway = f"10.77.{self.number}.1"
         """This machine, as the host sees it."""
-        veth, peer = self.veth, ("peer", "name", "eth0", "netns", self.namespace)
-        _ip("link", "add", veth, "type", "veth", *peer)
-        _ip("address", "add", f"{self.gateway}/24", "dev", veth)
-        _ip("link", "set", veth, "up")
+        try:
+            self._connect()
+            self.turn_on()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _connect(self) -> None:
+        _ip("netns", "add", self.namespace)
+        _ip("address", "add", f"{self.gateway}/24", "dev", self.veth)
+        _ip("link", "set", self.veth, "up")
+        _ip("link", "set", f"{self.veth}-there", "netns", self.namespace, "name", "eth0")
         _ip("-n", self.namespace, "address", "add", f"{self.address}/24", "dev", "eth0")
         for name in ("lo", "eth0"):
             _ip("-n", self.namespace, "link", "set", name, "up")
-        self.turn_on()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self.vanish()
+        self.turn_off()
+        for words in (
+            ("route", "delete", "unreachable", self.address),
+            ("netns", "delete", self.namespace),
+            ("link", "delete", self.veth),
+        ):
+            with suppress(subprocess.CalledProcessError):  # it may have gone already
+                _ip(*words)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -196,15 +212,19 @@ class Host:
 
     def turn_off(self) -> None:
         """Stop it at once, with all that runs there; what is in ``/tmp`` is gone."""
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
         (self.upper / "var/log/sshd").unlink(missing_ok=True)
 
     def vanish(self) -> None:
         """Take it off the network for good, with its namespace."""
         self.turn_off()
-        subprocess.run(["ip", "netns", "delete", self.namespace], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "delete", self.veth], check=False, capture_output=True)
+        _ip("route", "add", "unreachable", self.address)
+        end = f"{self.veth}-there"  # the cable stays, and with it the number: no other host takes the address
+        for words in (("eth0", "down"), ("eth0", "name", end), (end, "netns", str(os.getpid()))):
+            _ip("-n", self.namespace, "link", "set", *words)
+        _ip("netns", "delete", self.namespace)
 
     def plug(self, *, into: bool) -> None:
         """Pull its cable, of which neither side is told, or put it back."""
@@ -224,7 +244,7 @@ class Host:
 
     def processes(self) -> dict[int, str]:
         """Return the command lines of what runs there, by this machine's process ids."""
-        return dict(_tree(self._process.pid))
+        return dict(_tree(self._process.pid)) if self._process is not None else {}
 
     @property
     def files(self) -> Path:
@@ -233,6 +253,7 @@ class Host:
 
     @property
     def _init(self) -> int:
+        assert self._process is not None
         (init,) = _children(self._process.pid)
         return init
 
@@ -287,22 +308,18 @@ def lacking(programs: Mapping[str, str]) -> str | None:
     return f"hosts take {wanted}; `nox -s tests-system` installs them" if missing else None
 
 
-def _namespace() -> tuple[str, int]:
-    """Make a network namespace whose number no other test run has; remove those that killed ones have left."""
+def _cable() -> int:
+    """Lay a cable whose number no other host has, at which the kernel helps; remove what killed test runs have left."""
     listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
     for name in (line.split()[0] for line in listed.splitlines() if line.startswith("spare-tire-")):
         *_, used, owner = name.split("-")
         if not Path(f"/proc/{owner}").exists():
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
             subprocess.run(["ip", "link", "delete", f"st{used}"], check=False, capture_output=True)
-    links = set(os.listdir("/sys/class/net"))  # noqa: PTH208 - names
     for number in range(100, 250):
-        name = f"spare-tire-{number}-{os.getpid()}"
-        if f"st{number}" in links:
-            continue
-        done = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
-        if done.returncode == 0:
-            return name, number
+        with suppress(subprocess.CalledProcessError):
+            _ip("link", "add", f"st{number}", "type", "veth", "peer", "name", f"st{number}-there")
+            return number
     raise RuntimeError("there is no number left for a host")
 
 
