@@ -48,6 +48,7 @@ PROGRAMS = {
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "musl-gcc": "musl-tools",
+    "nginx": "nginx",
     "qemu-aarch64-static": "qemu-user-static",
     "sshd": "openssh-server",
     "strace": "strace",
@@ -119,6 +120,13 @@ def bench(session: nox.Session) -> None:
     benches = sorted(path.stem for path in Path("benchmarks").glob("bench_*.py"))
     for name in session.posargs or [bench.removeprefix("bench_") for bench in benches]:
         session.run("python", "-m", f"benchmarks.bench_{name}")
+
+
+@nox.session(default=False)
+def chaos(session: nox.Session) -> None:
+    """Publish from 32 processes that are killed at random, while others read; CHAOS_SEED repeats a run's kills."""
+    install(session, "chaos")
+    session.run("python", "-m", "tests.chaos", *session.posargs)
 
 
 @nox.session(name="tests-system", default=False)

@@ -65,14 +65,14 @@ def main() -> int:
     )
 
 
-def write_inputs(states: Path, listed: Path) -> None:
+def write_inputs(states: Path, listed: Path, projects: int = PROJECTS) -> None:
     """Write the projects' states, and dumb-pypi's list with the same names, hashes, times and requirements."""
     states.mkdir()
     with listed.open("w") as lines:
-        for number in range(PROJECTS):
+        for number in range(projects):
             files = list(_files(number))
             told = {file.filename: {"summary": "A project.", "requires_dist": ["other>=1"]} for file in files}
-            page = ProjectPage(name=canonicalize_name(f"project-{number}")).merged(files, told)
+            page = ProjectPage(name=canonicalize_name(_name(number))).merged(files, told)
             (states / f"{page.name}.json").write_bytes(page.to_json())
             for file in files:
                 line = {
@@ -119,11 +119,15 @@ def alternately(*programs: list[str]) -> list[float]:
     return [statistics.median(seconds) for seconds in found]
 
 
+def _name(number: int) -> str:
+    return f"project_{number}" if number else "markupsafe"
+
+
 def _files(number: int) -> Iterator[IndexFile]:
     for version in range(VERSIONS):
         for python in range(WHEELS):
             tag = f"cp31{python}-cp31{python}-freebsd_15_1_release_amd64"
-            filename = f"project_{number}-1.{version}-{tag}.whl"
+            filename = f"{_name(number)}-1.{version}-{tag}.whl"
             digest = hashlib.sha256(filename.encode()).hexdigest()
             yield IndexFile(
                 filename=filename,

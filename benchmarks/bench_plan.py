@@ -21,8 +21,8 @@ from tasks.core.index import ProjectPage
 from tasks.core.index_file import IndexFile
 from tasks.core.matrix import Rules
 from tasks.core.project_list import ProjectList
-from tasks.stores import STORES
 from tasks.stores.directory import DirectoryStore
+from tasks.stores.places import STORES
 from tests.stores.memory import CountingStore
 
 ROOT = Path(__file__).parent.parent

@@ -24,7 +24,8 @@ from tasks.progress import display, show_summary
 from tasks.services.pip_config import read_pip_settings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
-from tasks.stores import open_store
+from tasks.services.website import Website
+from tasks.stores.directory import DirectoryStore
 from tasks.workers import open_worker
 from tasks.workers.outcomes import shared
 from tasks.workers.own_wheels import OwnWheels
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from tasks.core.selection import Place, Visits
     from tasks.services.pip_config import PipSettings
     from tasks.services.sources import Sources
-    from tasks.stores import Store
     from tasks.workers import Worker
+    from tasks.workers.own_wheels import Readable
 
     Clock = Callable[[], datetime]
 
@@ -196,11 +197,11 @@ class _Run:
         sources: Mapping[str, Sources],
         outcomes: list[ActionOutcome],
     ) -> None:
-        with self._dist.staging() as staging, worker:
+        with self._dist.staging() as staging, self._index() as index, worker:
             for warning in worker.warnings():
                 self._terminal.warn(warning)
             shown = display(self._terminal, f"{place[0]} {place[1]}", len(actions), os.environ)
-            own = OwnWheels(self._dist, self._index(), staging / "ours")
+            own = OwnWheels(self._dist, index, staging / "ours")
             means = Means(
                 dist=self._dist,
                 staging=staging,
@@ -219,14 +220,15 @@ class _Run:
             with shown:
                 visit.build(actions, sources, worker.jobs(self._jobs), outcomes.append)
 
-    def _index(self) -> Store | None:
-        """Return our own index, where it can be read from here."""
+    @contextmanager
+    def _index(self) -> Iterator[Readable | None]:
+        """Give our own index, where it can be read from here."""
         where = self._plan.own_index
-        try:
-            return open_store(where) if where else None
-        except BadInput as error:
-            self._terminal.detail(f"wheels of our index are not offered to builds: {error}")
-            return None
+        if where is not None and where.lower().startswith(("http://", "https://")):
+            with Website(where, CACHE / "website", settings=self._settings) as site:
+                yield site
+        else:
+            yield DirectoryStore(where) if where else None
 
 
 def _read_plan(file: Path) -> Plan:

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
+
 from tasks.core.addresses import without_credentials
 from tasks.core.logs import plain
 from tasks.core.provenance import UnfitRecord, recipe_of
@@ -66,9 +68,12 @@ class DistDir:
         return found
 
     def wheels_of(self, project: str) -> dict[str, Path]:
-        """Return the wheels of a project that are whole and were checked, which their records say, by file name."""
-        stem = project.replace("-", "_")
-        found = sorted((self.root / "wheels").glob(f"{stem}-*.whl"))
+        """Return the wheels of a project that are whole and were checked, which their records say, by file name.
+
+        Backends write the name in either case and with dots, so it is compared in its normal form.
+        """
+        every = sorted((self.root / "wheels").glob("*.whl"))
+        found = [path for path in every if canonicalize_name(path.name.partition("-")[0]) == project]
         return {path.name: path for path in found if (self.root / "records" / f"{path.name}.json").is_file()}
 
     def _visited(self) -> Iterator[tuple[str, Kept]]:

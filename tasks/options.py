@@ -19,7 +19,7 @@ INDEX = "dist/index"
 PLAN = "build/plan.json"
 DIST = "dist"
 _READABLE = re.compile(r"https?://", re.IGNORECASE)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(?:s3|https?):")  # misspelt ones, too, so that they are refused
 
 
 def add_matrix(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,8 @@ def add_index(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--index",
         metavar="URL",
-        help=f"the package index: a directory (default: $SPARE_TIRE_INDEX, else the matrix's index, else {INDEX})",
+        help="the package index: a directory or s3://…; for plan also https://… "
+        f"(default: $SPARE_TIRE_INDEX, else the matrix's index, else {INDEX})",
     )
 
 

@@ -22,15 +22,16 @@ from tasks.core.errors import BadInput, Failed
 from tasks.core.look import Ours
 from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
-from tasks.core.planning import Knowledge, make_plan, settle
+from tasks.core.planning import Knowledge, certain_questions, make_plan, settle
 from tasks.core.retiring import retired
+from tasks.core.targets import Machine, PythonTag
 from tasks.core.upstream import Upstream
 from tasks.matrixcache import load
 from tasks.services import ci
 from tasks.services.default_index import default_index
 from tasks.services.public_index import NoSuchProject, PublicIndex
-from tasks.stores import open_store
-from tasks.stores.shelves import read_shelves
+from tasks.stores.places import open_store
+from tasks.stores.shelves import InStore, read_shelves
 
 if TYPE_CHECKING:
     import argparse
@@ -41,10 +42,13 @@ if TYPE_CHECKING:
     from tasks.console import Console
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
+    from tasks.core.presence import Shelf
     from tasks.core.releases import Project
-    from tasks.core.targets import Machine
 
 CACHE = Path(".cache")
+
+_ANY_MACHINE = Machine(arch="", platform="", accepts=(), pythons=(PythonTag.parse("cp312"),))
+"""Stands for this machine until something is to be planned for it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,14 +76,19 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         terminal.info(f"planning {path}")
     loaded = load(path, CACHE / "matrix")
     matrix = loaded.matrix
-    machine = _machine() if matrix.needs_machine else None
     if chosen.expand:
-        return _expand(matrix, machine, as_json=chosen.json)
+        return _expand(matrix, _machine() if matrix.needs_machine else None, as_json=chosen.json)
     index = options.chosen_index(chosen) or options.index_of(matrix, path)
+    machine = _ANY_MACHINE if matrix.needs_machine else None
     every = matrices.wanted(matrix, machine)
     wanted = _narrowed(every, chosen, path)
+    here = any(matrix.is_local(each.target.name) for each in wanted)
+    if here:
+        machine = _machine()
+        every = matrices.wanted(matrix, machine)
+        wanted = _narrowed(every, chosen, path)
     with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
-        if _is_own(public.url, index):
+        if _is_own(public.url, index) or _is_own(public.url, matrix.index_url or index):
             raise BadInput(
                 f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
                 "'latest' would be circular; set public_index in the matrix, or another --index"
@@ -90,7 +99,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
                 newer_than=_newer_than(matrix),
             )
             return _retire(wanted, upstream, path, terminal, as_json=chosen.json)
-        shelves = read_shelves(open_store(index), {each.name for each in wanted}, CACHE / "index")
+        public.begin(certain_questions(wanted))
+        shelves = _shelves(index, {each.name for each in wanted})
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
         projects = _ask(public, settled.questions, terminal)
@@ -102,7 +112,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         own_index=options.readable_index(index, matrix),
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
     )
-    plan = make_plan(_with_keys(matrix, path), loaded.digest or matrices.digest(matrix, machine), settled, known)
+    digest = loaded.digest or matrices.digest(matrix if here else matrices.elsewhere(matrix), machine)
+    plan = make_plan(_with_keys(matrix, path), digest, settled, known)
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -117,6 +128,16 @@ def _refuse_contradictions(chosen: argparse.Namespace) -> None:
         raise BadInput("--expand prints the whole matrix: leave out --package, --target, --instance and --explain")
     if chosen.retire and (chosen.expand or chosen.explain):
         raise BadInput("--retire is a question of its own: leave out --expand and --explain")
+
+
+def _shelves(index: str, names: Collection[NormalizedName]) -> dict[NormalizedName, Shelf]:
+    """Return what our own index has of some projects."""
+    if index.lower().startswith(("http://", "https://")):
+        from tasks.services.website import Website  # noqa: PLC0415 - it brings requests along, 0.1 s
+
+        with Website(index, CACHE / "website") as site:
+            return read_shelves(site, names, CACHE / "index")
+    return read_shelves(InStore(open_store(index)), names, CACHE / "index")
 
 
 def _newer_than(matrix: Matrix) -> datetime | None:
@@ -154,6 +175,7 @@ def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
 
 
 def _machine() -> Machine:
+    """Look at this machine, which starts every interpreter that it has."""
     from tasks.services.interpreters import this_machine  # noqa: PLC0415 - 15 ms, for matrices that mean this machine
 
     return this_machine()
@@ -169,11 +191,16 @@ def _ask(
 
 
 def _is_own(url: str, index: str) -> bool:
-    """Whether a public index's URL means our own index, or its ``simple/``."""
+    """Whether a public index's URL means our own index, or a root of the Simple API in it."""
     if url.startswith("file:"):
         own = Path(index).resolve()
         return path_of(url).resolve() in {own, own / "simple"}
-    return url.rstrip("/").removesuffix("/simple") == without_credentials(index).rstrip("/").removesuffix("/simple")
+    return _top(url) == _top(without_credentials(index))
+
+
+def _top(url: str) -> str:
+    """Return the URL of an index without the root of the Simple API that it may name."""
+    return url.rstrip("/").removesuffix("/simple").removesuffix("/json")
 
 
 def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:

@@ -7,7 +7,6 @@ see a whole index at every instant. A wheel that is published keeps its bytes an
 from __future__ import annotations
 
 import argparse
-import itertools
 import os
 import sys
 from datetime import UTC, datetime
@@ -17,23 +16,28 @@ from typing import TYPE_CHECKING
 from tasks import console, matrixfile, options
 from tasks.core.candidates import Outcome, Result
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core.filing import file_visits
 from tasks.core.moments import fixed_moment
-from tasks.core.protocol import Context, publish
-from tasks.core.storage import IF_ABSENT, Kind
+from tasks.core.protocol import Context, Settled, look, publish
+from tasks.core.rebuilding import rebuild
+from tasks.core.stock import FOLDERS, Stock
 from tasks.core.yanking import yank
 from tasks.distfiles import read_dist, read_folders
 from tasks.pages import Pages
+from tasks.receipts import Receipt, made
 from tasks.serve import serve
-from tasks.stores import open_store
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
-from tasks.stores.survey import survey
+from tasks.stores.places import is_bucket, open_store
+from tasks.stores.probe import guarded, memory
+from tasks.uploads import reading, uploads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from tasks.console import Console
     from tasks.core.matrix import Matrix
+    from tasks.core.protocol import Opening
     from tasks.distfiles import DistFiles
     from tasks.stores import Store
 
@@ -62,6 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--reason", metavar="TEXT", help="with --yank: why, for all who meet the wheel")
     parser.add_argument("--dry-run", action="store_true", help="write nothing; list every write")
+    parser.add_argument(
+        "--one-publisher",
+        action="store_true",
+        help="publish also to a bucket that does not honour conditional writes: nobody else publishes to it meanwhile",
+    )
     parser.add_argument("--port", type=_port, help="the port for --serve (default: 8000, or a free one; 0: a free one)")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--rebuild", action="store_true", help="make the index whole from the wheels in its packages/")
@@ -96,9 +105,16 @@ def _stage(chosen: argparse.Namespace, out: Console) -> int:
     if chosen.serve:
         return serve(store, chosen.port, out, as_json=chosen.json)
     overlay = Overlay(store) if chosen.dry_run else None
-    target: Store = overlay or store
+    target = overlay or guarded(store, one_publisher=chosen.one_publisher, warn=out.warn)
     policy = matrix.policy if matrix else None
-    context = Context(render=Pages(), token_of=target.token_of, upload_time=_upload_time(os.environ), policy=policy)
+    context = Context(
+        render=Pages(),
+        token_of=target.token_of,
+        upload_time=_upload_time(os.environ),
+        policy=policy,
+        list_meta={} if chosen.one_publisher else memory(store),  # who needs no proof leaves none
+        static_json=is_bucket(store.location),
+    )
     results = _results(chosen, target, context, out)
     _report(results, store.location, overlay, out)
     if chosen.json:
@@ -133,8 +149,21 @@ def _results(chosen: argparse.Namespace, store: Store, context: Context, out: Co
         return list(drive(yank(chosen.yank or chosen.unyank, reason, context), store))
     if chosen.rebuild:
         return _rebuild(store, context, out)
-    files = read_folders(chosen.folders) if chosen.folders else read_dist(chosen.dist)
-    return _publish(store, context, files.recorded() if chosen.require_records else files, out)
+    opening = drive(look(), store)
+    if chosen.folders:
+        files = read_folders(chosen.folders)
+        return _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)
+    kept = Receipt.read(chosen.dist, store.location)
+    counts = kept.still(opening.listed if opening.listing else None)
+    files = read_dist(chosen.dist, counts.with_records() if chosen.require_records else counts)
+    results = _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)
+    receipt = made(results, counts, files.stamps)
+    if not chosen.dry_run and files.stamps and receipt != kept:
+        try:
+            receipt.write(chosen.dist, store.location)
+        except OSError as error:
+            out.warn(f"no receipt is kept in {chosen.dist}: {error.strerror}; it only saves time")
+    return results
 
 
 def _matrix(chosen: argparse.Namespace) -> Matrix | None:
@@ -158,42 +187,39 @@ def _upload_time(environment: os._Environ[str]) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _publish(store: Store, context: Context, files: DistFiles, out: Console) -> list[Result]:
-    results = drive(publish(files.wheels, context), store)
+def _publish(store: Store, context: Context, files: DistFiles, opening: Opening, out: Console) -> list[Result]:
+    with uploads(out, len(files.wheels), sum(wheel.size for wheel in files.wheels)) as done:
+
+        def returned(value: object) -> None:
+            if isinstance(value, Settled):
+                done(value.offered.size)
+
+        results = drive(publish(files.wheels, context, opening=opening), store, returned=returned)
     unrecorded = {wheel.filename for wheel in files.wheels if wheel.record is None}
     for result in results:
         if result.outcome is Outcome.PUBLISHED and result.filename in unrecorded:
             out.warn(f"{result.filename} has no build record: nobody will know how it was built")
     try:
-        _file_visits(files, store)
+        drive(file_visits(files.visits), store)
     except ServiceFailed as error:
         if any(result.outcome is Outcome.PUBLISHED for result in results):
             raise
         out.warn(f"the visits are not filed: {error}")  # nothing else was to be written
-    return sorted([*results, *files.refused], key=lambda result: result.filename)
-
-
-def _file_visits(files: DistFiles, store: Store) -> None:
-    """File each visit once; two with one name, as of two jobs in the same second, are two."""
-    for name, data in files.visits:
-        for path in _free_names(f"visits/{name.removesuffix('.json')}"):
-            stored = store.get(path)
-            if stored is None:
-                store.put(path, data, kind=Kind.VISIT, condition=IF_ABSENT)
-            if stored is None or stored.data == data:
-                break
-
-
-def _free_names(stem: str) -> Iterator[str]:
-    yield f"{stem}.json"
-    yield from (f"{stem}-{number}.json" for number in itertools.count(2))
+    unchanged = [Result(filename=name, outcome=Outcome.UNCHANGED) for name in files.published]
+    return sorted([*results, *unchanged, *files.refused], key=lambda result: result.filename)
 
 
 def _rebuild(store: Store, context: Context, out: Console) -> list[Result]:
-    found = survey(store, lambda path: out.detail(f"reading {path}"))
-    out.info(f"{len(found.wheels)} wheels of {len(found.projects)} projects are in {store.location}/packages")
-    results = drive(publish(found.wheels, context, rebuild=found.projects), store)
-    return sorted([*results, *found.problems], key=lambda result: result.filename)
+    stock = Stock.of(path for folder in FOLDERS for path in store.list(folder))
+    total = sum(len(wheels) for wheels in stock.wheels.values())
+    out.info(f"{total} wheels of {len(stock.wheels)} projects are in {store.location}/packages")
+    with reading(out, total) as done:
+
+        def seen(filename: str) -> None:
+            out.detail(f"looked at {filename}")
+            done()
+
+        return list(drive(rebuild(stock, context, seen), store))
 
 
 def _report(results: Sequence[Result], location: str, overlay: Overlay | None, out: Console) -> None:

@@ -9,6 +9,7 @@ import socket
 import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -21,7 +22,7 @@ from tasks.core.negotiation import OFFERED, PLAIN_HTML, negotiate
 from tasks.core.storage import Kind
 
 if TYPE_CHECKING:
-    from io import BufferedReader
+    from typing import BinaryIO
 
     from tasks.console import Console
     from tasks.stores import Store
@@ -33,6 +34,7 @@ ROOTS = ("simple", "json")
 """Two roots of the Simple API: one negotiates, as PEP 691 says; the other is JSON whatever is asked for, which a static
 host can serve, too."""
 
+_CHUNK = 1 << 20  # bytes
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 _TYPES = {
     ".whl": Kind.WHEEL.content_type,
@@ -163,17 +165,19 @@ class Handler(BaseHTTPRequestHandler):
 
     def _file(self, path: str, content_type: str | None = None, *, vary: bool = False) -> None:
         try:
-            with self.server.store.local(path) as local:
-                if local is None:
+            with self.server.store.open(path) as file:
+                if file is None:
                     self._refuse(HTTPStatus.NOT_FOUND, "not found", vary=vary)
                     return
-                with local.open("rb") as file:
-                    self._send(file, content_type or _TYPES.get(local.suffix, "application/octet-stream"), vary=vary)
+                suffix = PurePosixPath(path).suffix
+                self._send(file, content_type or _TYPES.get(suffix, "application/octet-stream"), vary=vary)
         except ValueError:  # no path of an index: hidden, or leading out of it
             self._refuse(HTTPStatus.NOT_FOUND, "not found")
 
-    def _send(self, file: BufferedReader, content_type: str, *, vary: bool) -> None:
-        digest = hashlib.file_digest(file, "sha256")
+    def _send(self, file: BinaryIO, content_type: str, *, vary: bool) -> None:
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
         size = file.tell()
         digest.update(content_type.encode())  # the same bytes under two types are two things to a cache
         tag = f'"{digest.hexdigest()[:32]}"'
@@ -206,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
         found = _RANGE.fullmatch(self.headers.get("Range", ""))
         return found if found and (found[1] or found[2]) else None
 
-    def _copy(self, file: BufferedReader, left: int) -> None:
+    def _copy(self, file: BinaryIO, left: int) -> None:
         while left > 0 and (chunk := file.read(min(left, 1 << 16))):
             self.wfile.write(chunk)
             left -= len(chunk)

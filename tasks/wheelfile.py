@@ -18,9 +18,10 @@ from tasks.core.binaries import HEAD, BrokenBinary, read_binary
 from tasks.core.wheels import Member, WheelContents, WheelName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from email.message import Message
     from pathlib import Path
+    from typing import IO
 
 _CHUNK = 1024 * 1024  # bytes
 
@@ -44,23 +45,54 @@ def read_wheel(path: Path) -> WheelContents:
 
     Raises :class:`UnreadableWheel` for a file whose name or bytes are no wheel's; :class:`OSError` as it comes.
     """
+    with path.open("rb") as file:
+        return read_open_wheel(file, path.name)
+
+
+def read_open_wheel(file: IO[bytes], filename: str) -> WheelContents:
+    """Read a wheel from a seekable file, wherever that lies: see :func:`read_wheel`."""
+    return _read_archive(file, filename, _member, lambda: _digest(file))
+
+
+def skim_wheel(file: IO[bytes], filename: str, sha256: str) -> WheelContents:
+    """Read a wheel's directory and metadata, and nothing else of it; its ``sha256`` is known.
+
+    Raises as :func:`read_wheel` does. What is damaged elsewhere in the file is not found.
+    """
+    return _read_archive(file, filename, _unread_member, lambda: sha256)
+
+
+def _read_archive(
+    file: IO[bytes],
+    filename: str,
+    member: Callable[[zipfile.ZipFile, zipfile.ZipInfo], Member],
+    digest: Callable[[], str],
+) -> WheelContents:
     try:
-        WheelName.parse(path.name)
-        with zipfile.ZipFile(path) as archive:
+        WheelName.parse(filename)
+        with zipfile.ZipFile(file) as archive:
             dist_info = _dist_info(archive)
-            members = tuple(_member(archive, info) for info in archive.infolist() if not info.is_dir())
             return WheelContents(
-                filename=path.name,
-                sha256=sha256_of(path),
-                size=path.stat().st_size,
-                members=members,
+                filename=filename,
+                members=tuple(member(archive, info) for info in archive.infolist() if not info.is_dir()),
                 dist_info=dist_info,
                 metadata=_read(archive, f"{dist_info}/METADATA"),
                 wheel=_read(archive, f"{dist_info}/WHEEL"),
                 record=_read(archive, f"{dist_info}/RECORD"),
+                sha256=digest(),
+                size=file.seek(0, io.SEEK_END),
             )
     except _UNREADABLE as error:
         raise UnreadableWheel(str(error)) from error
+
+
+def _digest(file: IO[bytes]) -> str:
+    """Return the sha256 of all of a file."""
+    digest = hashlib.sha256()
+    file.seek(0)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _dist_info(archive: zipfile.ZipFile) -> str:
@@ -75,6 +107,10 @@ def _read(archive: zipfile.ZipFile, path: str) -> bytes:
         return archive.read(path)
     except KeyError:
         raise UnreadableWheel(f"{path} is missing") from None
+
+
+def _unread_member(_: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+    return Member(path=info.filename, size=info.file_size, sha256=None)
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:

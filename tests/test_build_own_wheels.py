@@ -16,8 +16,10 @@ from tasks.build import main as build
 from tasks.core.index import ProjectPage
 from tasks.core.index_file import IndexFile
 from tasks.core.plan import Plan
+from tasks.core.project_list import ProjectList
 from tasks.core.settings import QUARANTINED, Settings, Status
 from tests.builds import wheel_name
+from tests.services.web_server import Reply, web_server
 from tests.test_build_requirements import Factory, factory_in
 from tests.workers.helper_jobs import write_wheel
 
@@ -44,6 +46,7 @@ def serve(version: str = "1.0", *, settings: Settings | None = None, **changes: 
     file = IndexFile(**{"filename": wheel.name, "sha256": digest, **changes})
     made = ProjectPage(name=name, files=(*old.files, file), settings=settings or Settings())
     page.write_bytes(made.to_json())
+    Path("ours/simple/index.json").write_bytes(ProjectList().merged([made]).to_json())
     return digest
 
 
@@ -134,6 +137,40 @@ def test_our_index_is_asked_for_what_a_wheel_requires(factory: Factory) -> None:
     assert install_of("spam") == f"{wheel_name('spam')}, with eggs-1.5-py3-none-any.whl"
 
 
+def test_our_index_is_read_over_http_too(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    factory.publish("spam", runtime="eggs", pure=False)
+    serve()
+    with web_server() as server:
+        for path in (path for path in Path("ours").rglob("*") if path.is_file()):
+            server.replies[f"/{path.relative_to('ours')}"] = Reply(body=path.read_bytes())
+        monkeypatch.setenv("SPARE_TIRE_INDEX", server.url)
+
+        assert factory.run({"spam": ["latest"]}) == 0
+
+        asked = [asked.path for asked in server.asked]
+    assert install_of("spam") == f"{wheel_name('spam')}, with {EGGS}"
+    assert asked == ["/simple/index.json", "/simple/index.json", "/simple/eggs/index.json", f"/packages/{EGGS}"]
+
+
+def test_a_host_that_denies_us_our_index_is_not_taken_for_one_without_the_requirement(
+    factory: Factory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    factory.publish("eggs")  # the public index's, which nobody has to mean
+    factory.publish("spam", runtime="eggs", pure=False)
+    serve()
+    with web_server() as server:
+        monkeypatch.setenv("SPARE_TIRE_INDEX", server.url)
+        server.replies["/simple/index.json"] = Reply(body=ProjectList().to_json())
+        assert factory.run({"spam": ["latest"]}, "--no-check") == 0  # for its plan
+        shutil.rmtree("dist")
+        server.replies["/simple/index.json"] = server.replies["/simple/"] = Reply(status=403)
+
+        assert build(["--quiet"]) == 1
+
+        denied = f"{server.url}/simple/: the server answers 403 Forbidden, and 403 Forbidden for simple/index.json"
+    assert f"failed (install): {denied}; this is not taken for an empty index" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "unfit",
     [
@@ -209,6 +246,19 @@ def test_wheels_of_dist_that_no_record_vouches_for_are_not_taken(factory: Factor
     assert factory.run({"spam": ["latest"]}) == 1
 
 
+@pytest.mark.parametrize("written", ["Ham_Eggs", "ham.eggs"])
+def test_wheels_of_dist_are_found_however_their_backend_writes_the_name(factory: Factory, written: str) -> None:
+    factory.publish("spam", runtime="ham-eggs", pure=False)
+    for folder in ("wheels", "records"):
+        Path("dist", folder).mkdir(parents=True)
+    wheel = write_wheel(Path("dist/wheels"), written)
+    Path(f"dist/records/{wheel.name}.json").write_text("{}")
+
+    assert factory.run({"spam": ["latest"]}) == 0
+
+    assert install_of("spam") == f"{wheel_name('spam')}, with {wheel.name}"
+
+
 # ── What the visit itself makes ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -261,16 +311,16 @@ def test_a_row_of_actions_waits_together(factory: Factory) -> None:
 # ── Projects that are ours alone ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def pinned(factory: Factory, name: str) -> dict[str, str]:
+def pinned(factory: Factory, name: str, *requires: str) -> dict[str, str]:
     """Return the entry of a project whose sdist the matrix gives; the public index has one of that name, too."""
-    sdist = pack_private(factory, name)
+    sdist = pack_private(factory, name, requires)
     return {"versions": ["1.0"], "sdist": f"{sdist.as_uri()}#sha256={sha256(sdist.read_bytes()).hexdigest()}"}  # type: ignore[dict-item]
 
 
-def pack_private(factory: Factory, name: str) -> Path:
+def pack_private(factory: Factory, name: str, requires: tuple[str, ...]) -> Path:
     private = factory.folder / "private"
     private.mkdir()
-    made = factory.publish(name, pure=False)
+    made = factory.publish(name, requires=requires, pure=False)
     sdist = made.rename(private / made.name)
     (factory.simple / name / "index.html").unlink()
     write_namesake(factory.simple / name)
@@ -291,6 +341,19 @@ def test_a_namesake_on_the_public_index_is_not_taken_for_ours(factory: Factory) 
 
     assert install_of("spam") == f"{wheel_name('spam')}, with {wheel_name('eggs')}"
     assert factory.definition("spam")["resolvedDependencies"][1]["name"] == "eggs==1.0"
+
+
+def test_a_namesake_is_not_taken_for_an_earlier_one_of_ours_that_the_build_itself_requires(
+    factory: Factory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = pinned(factory, "eggs", "eggs")
+
+    assert factory.run({"eggs": entry}) == 1
+
+    assert "go round in a circle, and none has a wheel here: eggs → eggs" in capsys.readouterr().err
+    serve("0.5")
+    assert factory.run({"eggs": entry}) == 0
+    assert factory.definition("eggs")["resolvedDependencies"][1]["name"] == "eggs==0.5"
 
 
 def test_what_is_ours_and_is_not_here_is_said_to_be(factory: Factory, capsys: pytest.CaptureFixture[str]) -> None:

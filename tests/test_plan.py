@@ -104,6 +104,18 @@ def test_our_own_index_cannot_be_the_public_one(here: Here, capsys: pytest.Captu
     assert "which is our own index dist/index: 'latest' would be circular" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("root", ["", "simple/", "json/"])
+def test_the_address_that_installers_have_of_our_index_cannot_be_the_public_one_either(
+    here: Here, capsys: pytest.CaptureFixture[str], root: str
+) -> None:
+    targets = TARGETS.replace("PUBLIC", f"http://127.0.0.1:1/team/{root}")
+    here.ask("  X: [latest]\n", f"index_url: http://127.0.0.1:1/team\n{targets}")
+
+    assert plan.main(["--index", "s3://bucket/team"]) == 2
+
+    assert "which is our own index s3://bucket/team: 'latest' would be circular" in capsys.readouterr().err
+
+
 def test_pips_environment_names_the_public_index(
     here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,6 +277,24 @@ def test_the_expanded_matrix_gives_the_same_plan(here: Here, capsys: pytest.Capt
     assert plan.main([]) == 0
     assert here.plan.read_bytes() == compact
     assert {action["target"] for action in json.loads(compact)["actions"]} == {"host", "freebsd"}
+
+
+def test_a_plan_for_other_machines_does_not_depend_on_this_one(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    here.ask(
+        "  X: [latest]\n",
+        TARGETS.replace("targets:\n", "instances: {local: {worker: local}}\ntargets:\n  host: {instance: local}\n"),
+    )
+    arguments = ["--target", "freebsd"]
+    assert plan.main(arguments) == 0
+    anywhere = here.plan.read_bytes()
+
+    monkeypatch.setenv("PATH", str(here.folder))  # where no Python is
+    assert plan.main(arguments) == 0
+    assert here.plan.read_bytes() == anywhere
+    assert here.planned() == [f"x-1.0-cp312-cp312-{FREEBSD}.whl"]
+    assert plan.main(["--target", "h*"]) == 2
+    assert plan.main([*arguments, "--package", "x", "--target", "host"]) == 2
 
 
 def test_expand_leaves_the_plan_alone_and_lists_every_freebsd_wheel(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks import plan
-from tasks.stores import STORES, open_store
+from tasks.stores.places import STORES, open_store
 from tests.plans import FREEBSD, TARGETS, Here, folder_to_plan_in
 from tests.services.web_server import Reply, WebServer, web_server
 from tests.stores.memory import CountingStore

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.index import ProjectPage
+from tasks.core.index import ProjectPage, digest_of
 from tasks.core.protocol import Context, publish
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
@@ -273,15 +273,15 @@ def test_a_dry_run_lists_every_write_and_does_none(here: Path, capsys: pytest.Ca
 
     document = json.loads(capsys.readouterr().out)
     assert document["writes"] == [
+        "index.html",
         "packages/demo-1.0-py3-none-any.whl",
         "packages/demo-1.0-py3-none-any.whl.metadata",
-        "simple/demo/index.json",
-        "simple/demo/index.html",
-        "pypi/demo/json",
         "pypi/demo/1.0/json",
-        "simple/index.json",
+        "pypi/demo/json",
+        "simple/demo/index.html",
+        "simple/demo/index.json",
         "simple/index.html",
-        "index.html",
+        "simple/index.json",
     ]
     assert not (here / "dist" / "index").exists()
 
@@ -314,6 +314,18 @@ def test_a_local_version_is_installed_from_its_quoted_link(here: Path) -> None:
 MATRIX = "index: {index}\ninstances:\n  local: {{worker: local}}\ntargets:\n  host: {{instance: local}}\npackages:\n  demo: [latest]\n"
 
 
+def test_a_misspelt_bucket_in_a_matrix_is_no_directory_beside_it(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "config").mkdir()
+    (here / "config" / "m.yml").write_text("index: s3:/wheels/team\npackages: {}\n")
+
+    assert main(["--matrix=config/m.yml"]) == 2
+
+    message = "the index is 's3:/wheels/team', expected a directory or s3://bucket/prefix"
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
 def test_the_matrix_names_the_index_relative_to_itself(here: Path) -> None:
     make_wheel(here / "dist" / "wheels")
     (here / "team").mkdir()
@@ -340,7 +352,11 @@ def test_the_environment_is_stronger_than_the_matrix_and_the_option_stronger_tha
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--index", "gopher://x"], "the index is 'gopher://x', expected a directory"),
+        (["--index", "gopher://x"], "the index is 'gopher://x', expected a directory or s3://bucket/prefix"),
+        (
+            ["--index", "https://team:secret@host.example/x"],
+            "the index https://host.example/x is read over HTTP, which plan alone can do: name where it lies itself",
+        ),
         (["--matrix", "missing.yml"], "missing.yml: there is no such file; name one with --matrix"),
     ],
 )
@@ -514,6 +530,24 @@ def test_bare_wheels_become_a_whole_index(here: Path) -> None:
     assert main(["--index", "bare", "--rebuild"]) == 0
 
     assert snapshot(here / "bare") == snapshot(here / "published")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rebuild"], ["--yank", "demo-1.0-py3-none-any.whl"]])
+def test_a_state_that_somebody_went_back_with_is_listed_as_a_newer_one(here: Path, arguments: list[str]) -> None:
+    states = []
+    for version in ("1.0", "2.0", "3.0"):
+        make_wheel(here / "dist" / "wheels", version=version)
+        assert main([]) == 0
+        states.append((here / "dist/index/simple/demo/index.json").read_bytes())
+    (here / "dist/index/simple/demo/index.json").write_bytes(states[0])
+    (here / "dist/published.json").unlink()
+
+    assert main(arguments) == 0
+
+    state = (here / "dist/index/simple/demo/index.json").read_bytes()
+    (listed,) = json.loads((here / "dist/index/simple/index.json").read_bytes())["projects"]
+    assert (listed["_last-serial"], listed["_state"]) == (4, digest_of(state))
+    assert (here / "dist/index/simple/demo/index.html").read_text().endswith("<!--SERIAL 4-->\n")
 
 
 def test_rebuilding_a_whole_index_changes_nothing(here: Path) -> None:

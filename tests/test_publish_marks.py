@@ -130,13 +130,13 @@ def test_a_dry_run_of_a_yank_lists_the_writes(here: Path, capsys: pytest.Capture
     assert main(["--index", "index", "--yank", NEW, "--dry-run", "--json"]) == 0
 
     assert json.loads(capsys.readouterr().out)["writes"] == [
-        "simple/demo/index.json",
-        "simple/demo/index.html",
-        "pypi/demo/json",
-        "pypi/demo/2.0/json",
-        "simple/index.json",
-        "simple/index.html",
         "index.html",
+        "pypi/demo/2.0/json",
+        "pypi/demo/json",
+        "simple/demo/index.html",
+        "simple/demo/index.json",
+        "simple/index.html",
+        "simple/index.json",
     ]
     assert snapshot(here / "index") == before
 

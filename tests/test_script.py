@@ -160,6 +160,36 @@ def test_system_packages_are_installed_where_the_worker_allows_it(
     assert lines[2 : 2 + len(said)] == said
 
 
+def alone(folder: Path, **scripts: str) -> str:
+    """Make programs that have none beside them but what the script itself takes; return the directory."""
+    made = programs(folder, uname="echo Linux", id="echo 0", **scripts)
+    (folder / "mkdir").symlink_to(shutil.which("mkdir") or "")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("manager", "said"),
+    [("dnf", "dnf install -q -y rust libyaml"), ("apk", "apk add --quiet --no-progress rust libyaml")],
+)
+def test_system_packages_are_installed_by_what_a_linux_has(manager: str, said: str, tmp_path: Path) -> None:
+    path = alone(tmp_path / "bin", **{manager: f'echo "{manager} $*"'})
+    packages = {"system_packages": ["rust", "libyaml"], "may_install": "yes"}
+
+    code, lines = run(render(BUILD_HOST, {**VALUES, **packages, "path": path, "root": str(tmp_path)}), "prepare")
+
+    assert code == 0, lines
+    assert lines[1:3] == ["spare-tire: installing rust libyaml", said]
+
+
+def test_a_host_without_a_package_manager_that_is_known_is_not_prepared(tmp_path: Path) -> None:
+    values = {**VALUES, "root": str(tmp_path), "system_packages": ["x", "y"], "may_install": "yes"}
+
+    code, lines = run(render(BUILD_HOST, {**values, "path": alone(tmp_path / "bin")}), "prepare")
+
+    assert code == 2
+    assert lines[-1] == ("spare-tire: no known package manager is here (apt-get, dnf, apk); have them installed: x y")
+
+
 def test_a_package_that_looks_like_an_option_is_no_package(tmp_path: Path) -> None:
     values = {**VALUES, "root": str(tmp_path), "system_packages": ["--allow-downgrades"], "may_install": "yes"}
 

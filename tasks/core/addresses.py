@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-_USER_INFO = re.compile(r"(?<=://)[^/?#\s'\"@]*(?:@[^/?#\s'\"@]*)*@")
+_USER_INFO = re.compile(
+    r"(?<=://)(?:[^/?#\s'\"@]*(?:@[^/?#\s'\"@]*)*@"
+    r"|[^/?#\s'\"@:]*:(?![0-9]+[/?#])[^\s'\"@]*@)"  # with a slash that should have been percent-encoded
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from packaging.utils import NormalizedName
 
+    from tasks.core.project_list import ListedProject
     from tasks.core.wheels import WheelContents
 
 
@@ -92,6 +93,7 @@ class Outcome(Enum):
     ADOPTED = "adopted"
     YANKED = "yanked"
     UNYANKED = "unyanked"
+    REMOVED = "removed"
     CHANGED = "with other settings"
     REFUSED = "refused"
     INVALID = "invalid"
@@ -104,3 +106,5 @@ class Result:
     filename: str
     outcome: Outcome
     note: str = ""
+    listed: ListedProject | None = None
+    """The wheel's project, as the list is to have it once that page is complete."""

@@ -31,6 +31,10 @@ class ServiceFailed(SpareTireError):
     exit_code = 3
 
 
+class Unreadable(ServiceFailed):
+    """One object cannot be read, as where access to it is denied, although its store answers: others may be read."""
+
+
 class Refused(SpareTireError):
     """Going on would break a safety rule."""
 

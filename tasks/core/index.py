@@ -20,7 +20,7 @@ from tasks.core.settings import QUARANTINED, Settings, Status
 from tasks.core.simple_json import At, canonical, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 HTML_TYPE = "application/vnd.pypi.simple.v1+html"
@@ -28,6 +28,7 @@ API_VERSION = "1.4"
 """PEP 792's, the newest whose keys these pages may have."""
 LIST_PATH = "simple/index.json"
 LIST_HTML_PATH = "simple/index.html"
+LIST_JSON_PATH = "json/index.html"
 HOME_PATH = "index.html"
 
 _VERSION_1 = re.compile(r"1\.\d+")
@@ -41,6 +42,11 @@ def page_path(project: NormalizedName) -> str:
 def page_html_path(project: NormalizedName) -> str:
     """Where a project's PEP 503 page lies in the index."""
     return f"simple/{project}/index.html"
+
+
+def page_json_path(project: NormalizedName) -> str:
+    """Where a project's JSON page lies once more in a bucket, under the name that is served for ``json/<project>/``."""
+    return f"json/{project}/index.html"
 
 
 def wheel_path(filename: str) -> str:
@@ -186,6 +192,22 @@ class ProjectPage:
     def marked(self, yanks: Mapping[str, str | None]) -> Self:
         """Return the page with files yanked, for a reason that may be empty, or, with None, not yanked any more."""
         return self._changed({f.filename: replace(f, yanked=yanks.get(f.filename, f.yanked)) for f in self.files}, {})
+
+    def without(self, filenames: Collection[str]) -> Self:
+        """Return the page without some files, its serial one higher; the page itself where it has none of them.
+
+        Their versions stay, as PEP 700 has it: "all of the project versions" may be more than those with files. What
+        their metadata told of them goes.
+        """
+        gone = [file for file in self.files if file.filename in filenames]
+        if not gone:
+            return self
+        files = tuple(file for file in self.files if file.filename not in filenames)
+        releases = {
+            version: replace(release, source="", info={}) if release.source in filenames else release
+            for version, release in self.releases.items()
+        }
+        return self._next(_versions_of(gone), releases, files=files)
 
     def set(self, settings: Settings) -> Self:
         """Return the page with other settings, its serial one higher; the page itself when they are its own."""

@@ -207,7 +207,11 @@ class Matrix:
     @property
     def needs_machine(self) -> bool:
         """Whether some target is this machine, so that someone has to look at it."""
-        return any(isinstance(target, LocalTarget) for target in self.targets.values())
+        return any(map(self.is_local, self.targets))
+
+    def is_local(self, target: str) -> bool:
+        """Whether a target is this machine."""
+        return isinstance(self.targets[target], LocalTarget)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,6 +304,15 @@ def digest(matrix: Matrix, machine: Machine | None) -> str:
     """Return the sha256 of what the matrix means, 64 hex digits: equal for both forms, whatever the comments."""
     canonical = json.dumps(flat(matrix, machine)["packages"], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def elsewhere(matrix: Matrix) -> Matrix:
+    """Return what the matrix asks for on other machines than this one: it means the same wherever it is read."""
+    packages = (
+        replace(package, entries=tuple(entry for entry in package.entries if not matrix.is_local(entry.target)))
+        for package in matrix.packages
+    )
+    return replace(matrix, packages=tuple(packages))
 
 
 def _on(target: Target | LocalTarget, machine: Machine | None) -> Target:

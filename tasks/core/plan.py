@@ -68,7 +68,7 @@ class Plan:
     """Everything that one run of ``plan`` decided, sorted."""
 
     matrix: str
-    """The matrix's digest (``tasks.core.matrix.digest``)."""
+    """The matrix's digest (``tasks.core.matrix.digest``), without this machine's part where that was not asked for."""
     public_index: str | None = None
     """Where sdists and build requirements come from, where the matrix says so; else pip's configuration counts."""
     instances: Mapping[str, Instance] = field(default_factory=dict)

@@ -62,6 +62,11 @@ class Settled:
         return tuple(sorted({each.name for each in self.open if each.sdist is None}))
 
 
+def certain_questions(wanted: Iterable[Wanted]) -> frozenset[NormalizedName]:
+    """Return the projects that the public index has to be asked about, whatever our index has."""
+    return frozenset(each.name for each in wanted if each.sdist is None and not isinstance(each.request, Version))
+
+
 def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:
     """Decide what needs no public index: exact versions that our index has.
 

@@ -32,6 +32,17 @@ class ListedProject:
     reader who has the page already that it need not be read again, even of an index that was made anew."""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, page: ProjectPage) -> Self:
+        """Return a project as the list has it once its page is complete."""
+        return cls(
+            name=page.name,
+            serial=page.serial,
+            newest=page.newest,
+            settings=page.settings.digest,
+            state=page.digest,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectList:
@@ -74,21 +85,23 @@ class ProjectList:
 
     def merged(self, pages: Iterable[ProjectPage]) -> Self:
         """Return the list with the pages' serials, where they are higher; the list itself when none is."""
+        return self.with_projects(map(ListedProject.of, pages))
+
+    def with_projects(self, projects: Iterable[ListedProject]) -> Self:
+        """Return the list with these projects, where their serials are higher; the list itself when none is."""
         known = {listed.name: listed for listed in self.projects}
-        for page in pages:
-            listed = known.get(page.name, ListedProject(name=page.name))
-            if page.serial > listed.serial or page.name not in known:
-                known[page.name] = replace(
-                    listed,
-                    serial=page.serial,
-                    newest=page.newest,
-                    settings=page.settings.digest,
-                    state=page.digest,
-                )
-        projects = tuple(known[name] for name in sorted(known))
-        if projects == tuple(sorted(self.projects, key=lambda listed: listed.name)):
+        for project in projects:
+            listed = known.get(project.name)
+            if listed is None or project.serial > listed.serial:
+                known[project.name] = replace(project, extra=listed.extra if listed else project.extra)
+        merged = tuple(known[name] for name in sorted(known))
+        if merged == tuple(sorted(self.projects, key=lambda listed: listed.name)):
             return self
-        return replace(self, serial=self.serial + 1, projects=projects)
+        return replace(self, serial=self.serial + 1, projects=merged)
+
+    def saying(self, meta: Mapping[str, Any]) -> Self:
+        """Return the list with these keys in its ``meta`` besides."""
+        return replace(self, meta_extra={**self.meta_extra, **meta})
 
 
 def _listed(value: object, at: At) -> ListedProject:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks.core.errors import ServiceFailed
-from tasks.core.index import HOME_PATH, LIST_HTML_PATH, LIST_PATH, ProjectPage, page_html_path, page_path
+from tasks.core.index import (
+    HOME_PATH,
+    LIST_HTML_PATH,
+    LIST_JSON_PATH,
+    LIST_PATH,
+    ProjectPage,
+    page_html_path,
+    page_json_path,
+    page_path,
+)
 from tasks.core.project_list import ProjectList
 from tasks.core.release_json import project_json, release_path, version_json
 from tasks.core.storage import Kind
-from tasks.core.swaps import Derived, derive, get, swap
+from tasks.core.swaps import Derived, data_of, derive, get, swap, together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
+    from tasks.core.project_list import ListedProject
     from tasks.core.settings import Policy, Settings
     from tasks.core.storage import Operation, Stored
     from tasks.core.swaps import State
@@ -52,6 +62,29 @@ class Context:
     """What a file that is new on the index gets (PEP 700)."""
     policy: Policy | None = None
     """What the matrix says of the projects; without one each keeps its settings."""
+    list_meta: Mapping[str, Any] = field(default_factory=dict)
+    """What the ``meta`` of the project list says besides, whenever it is written."""
+    static_json: bool = False
+    """Whether the JSON pages lie once more below ``json/``, for a static host, which cannot negotiate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What is read before anything else: the page for people, and the list of projects."""
+
+    home: Stored | None
+    listing: Stored | None
+
+    @property
+    def listed(self) -> ProjectList:
+        """The list of projects, an empty one where there is none."""
+        return list_of(data_of(self.listing))
+
+
+def look() -> Generator[Operation, Any, Opening]:
+    """Read what tells whether an index is complete: two requests, however large it is."""
+    home, listing = yield from together(get(path) for path in (HOME_PATH, LIST_PATH))
+    return Opening(home, listing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +117,37 @@ class Project:
         return policy.settings(self.name, page.settings) if policy else page.settings
 
     def change(
-        self, change: Callable[[ProjectPage], ProjectPage], read: Stored | None
+        self, change: Callable[[ProjectPage], ProjectPage], read: Stored | None, *, derived: bool = True
     ) -> Generator[Operation, Any, tuple[ProjectPage | None, bool]]:
         """Change the project's state and bring up what is rendered from it; return its page, and whether it changed.
 
+        Without ``derived`` nothing is rendered yet: the project is unfinished, as if somebody had been killed.
         ``change`` gives the page itself where nothing is to be done. The page is None where the project has no state.
         """
 
         def changed(state: State) -> ProjectPage | None:
-            now = self.page(state)
+            read = now = self.page(state)
+            if read.serial < self.complete_serial:  # somebody went back to an older state, and left the list as it was
+                now = replace(read, serial=self.complete_serial)
             made = change(now)
+            if made is now and now is not read and self.rebuild:
+                return replace(now, serial=now.serial + 1)
             return None if made is now else made
 
         before, after = yield from swap(page_path(self.name), changed, read)
         if after is None:
             return None, False
         page = self.page(after)
-        if before != after or page.serial > self.complete_serial or self.rebuild:
-            for derived in self._derived(page):
-                yield from derive(derived, before, after)
+        if derived and (before != after or page.serial > self.complete_serial or self.rebuild):
+            yield from together(derive(document, before, after) for document in self._derived(page))
         return page, before != after
 
     def _derived(self, page: ProjectPage) -> Iterator[Derived]:
         """Yield what is rendered from the state and may be older than it: of the versions, those changed since."""
         path, token_of = page_path(self.name), self.context.token_of
         yield Derived(page_html_path(self.name), Kind.PAGE, path, self._html, token_of)
+        if self.context.static_json:
+            yield Derived(page_json_path(self.name), Kind.JSON_PAGE, path, _verbatim, token_of)
         yield Derived(release_path(self.name), Kind.RELEASE, path, self._release, token_of)
         for version, release in sorted(page.releases.items()):
             if release.serial > self.complete_serial or self.rebuild:
@@ -137,25 +176,27 @@ def foreign(path: str, html_path: str) -> Generator[Operation, Any, tuple[Stored
     return state, state is None
 
 
-def commit(
-    listing: Stored | None, home: Stored | None, pages: Sequence[ProjectPage], context: Context
-) -> Generator[Operation, Any, None]:
+def commit(opening: Opening, projects: Sequence[ListedProject], context: Context) -> Generator[Operation, Any, None]:
     """Commit the projects' serials, last of all that installers need, and bring up the pages that show the list."""
+    home, token_of = opening.home, context.token_of
 
     def change(state: State) -> ProjectList | None:
         now = list_of(state)
-        merged = now.merged(pages)
-        return None if merged is now else merged
+        merged = now.with_projects(projects)
+        return None if merged is now else merged.saying(context.list_meta)
 
-    before, after = yield from swap(LIST_PATH, change, listing)
+    before, after = yield from swap(LIST_PATH, change, opening.listing)
     if after is None or (before == after and home is not None and home.data == context.render.home(list_of(after))):
         return
-    page = Derived(LIST_HTML_PATH, Kind.PAGE, LIST_PATH, _of_list(context.render.projects), context.token_of)
-    people = Derived(HOME_PATH, Kind.PAGE, LIST_PATH, _of_list(context.render.home), context.token_of)
-    yield from derive(page, before, after)
-    yield from derive(people, before, after, behind=page)
+    pages = [Derived(LIST_HTML_PATH, Kind.PAGE, LIST_PATH, _of_list(context.render.projects), token_of)]
+    if context.static_json:
+        pages.append(Derived(LIST_JSON_PATH, Kind.JSON_PAGE, LIST_PATH, _verbatim, token_of))
+    people = Derived(HOME_PATH, Kind.PAGE, LIST_PATH, _of_list(context.render.home), token_of)
+    yield from together(derive(page, before, after) for page in pages)
+    yield from derive(people, before, after, behind=pages)
 
 
+@lru_cache(maxsize=4)  # a list of many projects takes long to parse, and is asked for again and again
 def list_of(state: State) -> ProjectList:
     """Return the list that a state holds, an empty one where there is none."""
     return ProjectList() if state is None else ProjectList.from_json(state)
@@ -163,3 +204,7 @@ def list_of(state: State) -> ProjectList:
 
 def _of_list(render: Callable[[ProjectList], bytes]) -> Callable[[bytes], bytes]:
     return lambda state: render(list_of(state))
+
+
+def _verbatim(state: bytes) -> bytes:
+    return state

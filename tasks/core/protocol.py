@@ -9,24 +9,27 @@ At every instant, whatever runs beside it and wherever it is killed:
 - I5  rerunning a publish that died completes it, and rerunning one that finished changes nothing.
 
 The order gives them: wheel (never over another) → metadata, record, log, attestations → the project's state by
-compare-and-swap → its pages → the project's serial in the list by compare-and-swap → the list's page → the home page. A
-project whose own serial is above the list's is unfinished, and so is a list whose home page is not what it renders to:
-whoever meets one completes it.
+compare-and-swap → its pages → the project's serial in the list by compare-and-swap → the list's pages → the home page.
+A project whose own serial is above the list's is unfinished, and so is a list whose home page is not what it renders
+to: whoever meets one completes it. Within a step, wheels, projects and pages go side by side: no order among them
+matters.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
+from dataclasses import dataclass, replace
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
 from tasks.core.errors import Refused
-from tasks.core.index import HOME_PATH, LIST_HTML_PATH, LIST_PATH, page_html_path, page_path, wheel_path
-from tasks.core.projects import FOREIGN, Context, Project, Renderer, commit, foreign, list_of
+from tasks.core.index import LIST_HTML_PATH, LIST_PATH, page_html_path, page_path, wheel_path
+from tasks.core.project_list import ListedProject
+from tasks.core.projects import FOREIGN, Context, Opening, Project, Renderer, commit, foreign, look
 from tasks.core.release_json import info_of
 from tasks.core.storage import IF_ABSENT, Condition, IfMatch, Inspect, Kind
-from tasks.core.swaps import data_of, get, put
+from tasks.core.swaps import data_of, get, put, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
@@ -36,42 +39,53 @@ if TYPE_CHECKING:
     from tasks.core.index import ProjectPage
     from tasks.core.index_file import IndexFile
     from tasks.core.project_list import ProjectList
-    from tasks.core.storage import Operation
+    from tasks.core.storage import Operation, Stored
 
-__all__ = ["Context", "Renderer", "publish"]
+__all__ = ["Context", "Opening", "Renderer", "Settled", "bring_up", "look", "publish", "spoiled", "unsettled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A wheel of which is known what becomes of it, once its project's state is written."""
+
+    result: Result
+    offered: Candidate
+    stored: Candidate
+    """The wheel that the index has under the name: the offered one, or another one that was there before."""
+    entry: IndexFile | None = None
+    """What the page is to list; None where there is nothing to add."""
 
 
 def publish(
-    candidates: Iterable[Candidate], context: Context, *, rebuild: Collection[NormalizedName] | None = None
+    candidates: Iterable[Candidate], context: Context, *, opening: Opening | None = None
 ) -> Generator[Operation, Any, tuple[Result, ...]]:
     """Put wheels on the index; return what became of each, sorted by file name.
 
-    ``rebuild`` names projects that are made whole from what is stored, whether or not they look finished, and lets
-    pages of other tools be replaced. Projects whose settings are not the policy's get those. No two candidates may have
-    the same file name. Where nothing changes the requests are two, and one for each project, and nothing is written.
+    Projects whose settings are not the policy's get those. No two candidates may have the same file name. Where nothing
+    changes the requests are two, and one for each project, and nothing is written; the two are not made where the
+    ``opening`` is given.
 
     Raises :class:`Refused` for an index of another tool, :class:`ServiceFailed` for a state that cannot be read.
     """
-    home = yield from get(HOME_PATH)
-    listing = yield from get(LIST_PATH)
-    if listing is None and rebuild is None:
+    if opening is None:
+        opening = yield from look()
+    by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
+    if opening.listing is None and by_project:
         listing, theirs = yield from foreign(LIST_PATH, LIST_HTML_PATH)
         if theirs:
             raise Refused(f"{LIST_HTML_PATH} {FOREIGN}")
-    listed = list_of(data_of(listing))
-    by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
-    results: list[Result] = []
-    pages: list[ProjectPage] = []
-    for name in sorted({*by_project, *(rebuild or ()), *_unsettled(listed, context)}):
-        project = Project(name, context, listed.serial_of(name), rebuild is not None)
-        page, outcomes = yield from _project(project, by_project.get(name, ()))
-        results += outcomes
-        pages += [page] if page else []
-    yield from commit(listing, home, pages, context)
-    return tuple(sorted(results, key=lambda result: result.filename))
+        opening = replace(opening, listing=listing)
+    listed = opening.listed
+    serials = {project.name: project.serial for project in listed.projects}
+    names = sorted({*by_project, *unsettled(listed, context)})
+    done = yield from together(
+        _project(Project(name, context, serials.get(name, 0)), by_project.get(name, ())) for name in names
+    )
+    yield from commit(opening, [project for project, _ in done if project], context)
+    return tuple(sorted(chain.from_iterable(results for _, results in done), key=lambda result: result.filename))
 
 
-def _unsettled(listed: ProjectList, context: Context) -> Iterator[NormalizedName]:
+def unsettled(listed: ProjectList, context: Context) -> Iterator[NormalizedName]:
     """Yield the projects of the list that the policy names and that have other settings."""
     policy = context.policy
     for project in listed.projects:
@@ -86,78 +100,108 @@ def _order(candidate: Candidate) -> tuple[str, str]:
 
 def _project(
     project: Project, candidates: Sequence[Candidate]
-) -> Generator[Operation, Any, tuple[ProjectPage | None, list[Result]]]:
-    """Bring one project's wheels, state and pages up to date; return its page, None where it has no state."""
+) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
+    """Bring one project up to date, unless it is another tool's; return how it is listed, None where it is not."""
     path, html_path = page_path(project.name), page_html_path(project.name)
     state = yield from get(path)
-    if state is None and not project.rebuild:
+    if state is None:
         state, theirs = yield from foreign(path, html_path)
         if theirs:
             return None, [_result(candidate, Outcome.REFUSED, f"{html_path} {FOREIGN}") for candidate in candidates]
+    return (yield from bring_up(project, candidates, state))
+
+
+def bring_up(
+    project: Project,
+    candidates: Sequence[Candidate],
+    state: Stored | None,
+    *,
+    removed: Collection[str] = (),
+    derived: bool = True,
+) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
+    """Bring one project's wheels, state and pages up to date; return how it is listed, None where it has no state.
+
+    ``state`` is what was read of it. Of files that are ``removed`` the yanked ones are taken off the page. Without
+    ``derived`` its pages are left for a later time.
+    """
     read = project.page(data_of(state))
     page = read.set(project.settings(read))
-    results: dict[str, Result] = {}
-    entries: dict[str, tuple[IndexFile, Candidate]] = {}
-    for candidate in candidates:
-        results[candidate.filename], entry, stored = yield from _wheel(candidate, page, project.context)
-        if entry:
-            entries[candidate.filename] = (entry, stored)
-    after, changed = yield from project.change(lambda now: _with(project, now, entries), state)
+    files = {file.filename: file for file in page.files}
+    settled = yield from together(
+        _wheel(candidate, files.get(candidate.filename), page, project.context) for candidate in candidates
+    )
+    after, changed = yield from project.change(
+        lambda now: _with(project, now, settled, removed), state, derived=derived
+    )
     if after is None:
-        return None, list(results.values())
-    for candidate in candidates:  # that is listed, unless somebody closed the project or changed a stored wheel
-        found = after.file(candidate.filename)
-        if results[candidate.filename].outcome is Outcome.PUBLISHED and found is None:
-            results[candidate.filename] = _closed(candidate, after)
-        elif results[candidate.filename].outcome is Outcome.PUBLISHED and found and found.sha256 != candidate.sha256:
-            results[candidate.filename] = _other_bytes(candidate, found)
-    settled = [Result(filename=path, outcome=Outcome.CHANGED)] if changed and read.settings != after.settings else []
-    return after, [*results.values(), *settled]
+        return None, [one.result for one in settled]
+    listed, files = ListedProject.of(after), {file.filename: file for file in after.files}
+    results = [_final(one, after, files.get(one.offered.filename), listed) for one in settled]
+    gone = sorted(set(removed) - files.keys())
+    results += [Result(filename=filename, outcome=Outcome.REMOVED) for filename in gone]
+    if changed and read.settings != after.settings:
+        results.append(Result(filename=page_path(project.name), outcome=Outcome.CHANGED))
+    return listed, results
 
 
-def _with(project: Project, now: ProjectPage, entries: dict[str, tuple[IndexFile, Candidate]]) -> ProjectPage:
+def _with(project: Project, now: ProjectPage, settled: Iterable[Settled], removed: Collection[str]) -> ProjectPage:
     """Return the page with its settings and the entries; to a project that was closed meanwhile none is added."""
     page = now.set(project.settings(now))
-    fit = {name: pair for name, pair in entries.items() if page.file(name) or not page.settings.status.closed}
-    made = page.merged(
-        (entry for entry, _ in fit.values()), {name: info_of(w.metadata) for name, (_, w) in fit.items()}
-    )
+    page = page.without({file.filename for file in page.files if file.filename in removed and file.yanked is not None})
+    closed, names = page.settings.status.closed, {file.filename for file in page.files}
+    fit = [(one.entry, one.stored) for one in settled if one.entry and (one.entry.filename in names or not closed)]
+    made = page.merged((entry for entry, _ in fit), {wheel.filename: info_of(wheel.metadata) for _, wheel in fit})
     return made if made.files or made.versions else now  # settings alone make no page
 
 
-def _wheel(
-    candidate: Candidate, page: ProjectPage, context: Context
-) -> Generator[Operation, Any, tuple[Result, IndexFile | None, Candidate]]:
-    """Put one wheel and what belongs to it, unless the page has it.
+def _final(one: Settled, page: ProjectPage, found: IndexFile | None, listed: ListedProject) -> Result:
+    """Return a wheel's result, which its page may have changed: somebody closed the project, or was there first."""
+    outcome = one.result.outcome
+    if outcome is Outcome.PUBLISHED and found is None:
+        return _closed(one.offered, page)
+    if outcome is Outcome.PUBLISHED and found and found.sha256 != one.offered.sha256:
+        return _other_bytes(one.offered, found)
+    return replace(one.result, listed=listed)
 
-    Return its outcome, its entry on the page, and the wheel that the entry is of.
-    """
-    found = page.file(candidate.filename)
+
+def _wheel(
+    candidate: Candidate, found: IndexFile | None, page: ProjectPage, context: Context
+) -> Generator[Operation, Any, Settled]:
+    """Put one wheel and what belongs to it, unless the page lists it, as ``found``."""
+
+    def settled(result: Result) -> Settled:
+        return Settled(result, candidate, candidate)
+
     if found is not None and found.sha256 != candidate.sha256:
-        return _other_bytes(candidate, found), None, candidate
+        return settled(_other_bytes(candidate, found))
     if found is None and page.settings.status.closed:
-        return _closed(candidate, page), None, candidate
+        return settled(_closed(candidate, page))
     if found is not None and _complete(found, candidate) and candidate.source is not None:
-        return _result(candidate, Outcome.UNCHANGED), None, candidate
-    result = _result(candidate, Outcome.PUBLISHED if found is None else Outcome.UNCHANGED)
+        return settled(_result(candidate, Outcome.UNCHANGED))
+    result, stored = _result(candidate, Outcome.PUBLISHED if found is None else Outcome.UNCHANGED), candidate
     path = wheel_path(candidate.filename)
     if found is None and candidate.source is not None:
         token = yield from put(path, candidate.source, Kind.WHEEL, IF_ABSENT, candidate.sha256)
-        stored = candidate if token is not None else (yield Inspect(path))
-        if not isinstance(stored, Candidate):
-            note = f"{path} is in the index, listed nowhere, and not a whole wheel ({stored}): remove it by hand"
-            return _result(candidate, Outcome.REFUSED, note), None, candidate
-        if stored.sha256 != candidate.sha256:
+        there = candidate if token is not None else (yield Inspect(path))
+        if not isinstance(there, Candidate):
+            note = f"{path} is in the index, listed nowhere, and not a whole wheel ({there}): remove it by hand"
+            return settled(_result(candidate, Outcome.REFUSED, note))
+        if there.sha256 != candidate.sha256:
             note = f"{path} was in the index already, listed nowhere, with other bytes: those were kept and listed"
-            candidate, result = stored, _result(candidate, Outcome.ADOPTED, note)
-    yield from _metadata(candidate)
-    if candidate.record is not None:  # the first record of a wheel stands
-        yield from put(f"records/{candidate.filename}.json", candidate.record, Kind.RECORD, IF_ABSENT)
-    if candidate.log is not None:
-        yield from put(f"logs/{candidate.filename}.txt.gz", candidate.log, Kind.LOG, IF_ABSENT)
-    if candidate.provenance is not None:
-        yield from _provenance(candidate, candidate.provenance)
-    return result, candidate.entry(context.upload_time), candidate
+            result, stored = _result(candidate, Outcome.ADOPTED, note), there
+    yield from together(_beside(stored))
+    return Settled(result, candidate, stored, stored.entry(context.upload_time))
+
+
+def _beside(wheel: Candidate) -> Iterator[Generator[Operation, Any, Any]]:
+    """Yield what puts the wheel's metadata, and its record, log and attestations, where it has some."""
+    yield _metadata(wheel)
+    if wheel.record is not None:  # the first record of a wheel stands
+        yield put(f"records/{wheel.filename}.json", wheel.record, Kind.RECORD, IF_ABSENT)
+    if wheel.log is not None:
+        yield put(f"logs/{wheel.filename}.txt.gz", wheel.log, Kind.LOG, IF_ABSENT)
+    if wheel.provenance is not None:
+        yield _provenance(wheel, wheel.provenance)
 
 
 def _complete(listed: IndexFile, candidate: Candidate) -> bool:
@@ -198,10 +242,14 @@ def _result(candidate: Candidate, outcome: Outcome, note: str = "") -> Result:
 
 def _other_bytes(candidate: Candidate, listed: IndexFile) -> Result:
     if candidate.source is None:
-        note = f"{wheel_path(candidate.filename)} has not the bytes that its page states (sha256 {listed.sha256})"
-        return _result(candidate, Outcome.INVALID, f"{note}: restore it from a backup")
+        return _result(candidate, Outcome.INVALID, spoiled(candidate.filename, listed.sha256))
     note = f"it is published with other bytes: sha256 {listed.sha256}, offered {candidate.sha256}"
     return _result(candidate, Outcome.REFUSED, f"{note}; raise its version or its build number")
+
+
+def spoiled(filename: str, sha256: str) -> str:
+    """Return what is said of a stored wheel that is not the one its page lists."""
+    return f"{wheel_path(filename)} has not the bytes that its page states (sha256 {sha256}): restore it from a backup"
 
 
 def _closed(candidate: Candidate, page: ProjectPage) -> Result:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from packaging.utils import NormalizedName
@@ -78,12 +79,52 @@ class Release:
     """When the sdist came; the first wheel where there is no sdist."""
 
 
+class Releases(Sequence[Release]):
+    """The releases of a project, sorted by version, the oldest first; each is made of its files when it is looked at.
+
+    A page has hundreds of them, and planning looks at a few.
+    """
+
+    __slots__ = ("_files_of", "_made", "versions")
+
+    def __init__(self, versions: Iterable[Version], files_of: Callable[[Version], Iterable[ProjectFile]]) -> None:
+        self.versions = tuple(sorted(versions))
+        self._files_of = files_of
+        self._made: dict[Version, Release] = {}
+
+    def of(self, version: Version) -> Release:
+        """Return the release of one of the versions."""
+        if version not in self._made:
+            self._made[version] = _release(version, list(self._files_of(version)))
+        return self._made[version]
+
+    def __len__(self) -> int:
+        return len(self.versions)
+
+    @overload
+    def __getitem__(self, place: int) -> Release: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Release, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> Release | tuple[Release, ...]:
+        if isinstance(place, slice):
+            return tuple(map(self.of, self.versions[place]))
+        return self.of(self.versions[place])
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, (Releases, tuple)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.versions)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
     """A project's page of an index."""
 
     name: NormalizedName
-    releases: tuple[Release, ...]
+    releases: Releases
     """Sorted by version, the oldest first."""
     dated: bool
     """Whether every file has an upload time."""
@@ -98,14 +139,15 @@ class Project:
             by_version[file.version].append(file)
         return cls(
             name=name,
-            releases=tuple(_release(version, by_version[version]) for version in sorted(by_version)),
+            releases=Releases(by_version, by_version.__getitem__),
             dated=all(file.upload_time is not None for found in by_version.values() for file in found),
             skipped=skipped,
         )
 
     def release(self, version: Version) -> Release | None:
         """Return the release of exactly this version (``1.0`` is ``1.0.0``), ``None`` where there is none."""
-        return next((release for release in self.releases if release.version == version), None)
+        known = next((each for each in self.releases.versions if each == version), None)
+        return None if known is None else self.releases.of(known)
 
 
 def admits(release: Release, interpreter: Version) -> bool:

@@ -10,7 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from tasks.core.releases import Project, Release
@@ -83,37 +83,53 @@ def resolve(
     if request is LATEST:
         newest = next((release for release in matching if not _too_young(release, newer_than, label)), None)
         if newest is None:
-            message = f"{label} has no release that the cooldown admits: {matching[0].version} is the newest"
-            raise Unresolved(message)
+            known = _first(project, request, label)
+            raise Unresolved(f"{label} has no release that the cooldown admits: {known} is the newest")
         return Resolution(release=newest)
     fitting = next(filter(fits or _any, matching), None)
     if fitting is None:
-        message = (
-            f"{label} has no release that matches {request} and fits the target: {matching[0].version} is the newest"
-        )
+        known = _first(project, request, label)
+        message = f"{label} has no release that matches {request} and fits the target: {known} is the newest"
         raise Unresolved(message)
     return Resolution(release=fitting)
 
 
-def _matching(project: Project, request: Latest | SpecifierSet, label: str) -> list[Release]:
-    """Return the releases that ``request`` may mean, the newest first; at least one."""
-    known = [release for release in reversed(project.releases) if not release.yanked]
-    if not known:
-        message = f"{label} has only yanked releases" if project.releases else f"{label} has no releases"
-        raise Unresolved(message)
-    if isinstance(request, SpecifierSet):
-        known = [release for release in known if request.contains(release.version, prereleases=True)]
-        if not known:
-            message = f"{label} has no release that matches {request} (newest: {_newest(project)})"
-            raise Unresolved(message)
-        if request.prereleases:
-            return known
-    final = [release for release in known if not release.version.is_prerelease]
-    if not final:
-        which = "releases" if request is LATEST else f"releases that match {request}"
-        message = f"{label}: all {which} are pre-releases; to have the newest, ask for {known[0].version}"
-        raise Unresolved(message)
-    return final
+def _first(project: Project, request: Latest | SpecifierSet, label: str) -> Version:
+    return next(_matching(project, request, label)).version
+
+
+def _matching(project: Project, request: Latest | SpecifierSet, label: str) -> Iterator[Release]:
+    """Yield the releases that ``request`` may mean, the newest first; at least one.
+
+    As few are looked at as are asked for.
+    """
+    specifiers = request if isinstance(request, SpecifierSet) else None
+    matching = [
+        version
+        for version in reversed(project.releases.versions)
+        if specifiers is None or specifiers.contains(version, prereleases=True)
+    ]
+    final = [version for version in matching if not version.is_prerelease]
+    found = False
+    for version in matching if specifiers is not None and specifiers.prereleases else final:
+        release = project.releases.of(version)
+        if not release.yanked:
+            found = True
+            yield release
+    if not found:
+        raise _no_match(project, request, label, matching)
+
+
+def _no_match(project: Project, request: Latest | SpecifierSet, label: str, matching: Sequence[Version]) -> Unresolved:
+    """Return the error of a request that no release answers but yanked ones and, it may be, pre-releases."""
+    releases = project.releases
+    if all(release.yanked for release in releases):
+        return Unresolved(f"{label} has only yanked releases" if releases else f"{label} has no releases")
+    known = next((version for version in matching if not releases.of(version).yanked), None)
+    if known is None:
+        return Unresolved(f"{label} has no release that matches {request} (newest: {_newest(project)})")
+    which = "releases" if request is LATEST else f"releases that match {request}"
+    return Unresolved(f"{label}: all {which} are pre-releases; to have the newest, ask for {known}")
 
 
 def _exact(project: Project, version: Version, label: str) -> Resolution:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import without_credentials
-from tasks.core.releases import Project, ProjectFile, identify, parse_requires_python
+from tasks.core.listing import Identifier, Listing, Row, time_of
+from tasks.core.releases import Kind
+from tasks.core.simple_html import Link, read_html, sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from packaging.utils import NormalizedName
+    from packaging.version import Version
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 """What :func:`read_page` understands, for the request's header (PEP 691)."""
 
 _JSON = ("application/vnd.pypi.simple.v1+json", "application/json")
 _HTML = ("application/vnd.pypi.simple.v1+html", "text/html", "application/xhtml+xml")
+_FILES = (".whl", ".egg", ".exe", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _ABSOLUTE = re.compile(r"https?://|file:", re.IGNORECASE)
 _OUR_VERSION = 1  # of the Simple API; a higher minor version adds only what may be ignored
 
@@ -33,8 +34,8 @@ class NotAPage(Exception):
     """What a server sent is no project's page; the message says what it is, as the end of a sentence."""
 
 
-def read_page(project: NormalizedName, body: bytes, *, content_type: str, url: str) -> Project:
-    """Parse the page of ``project`` that came from ``url``. Raises :class:`NotAPage`, never returns half a page."""
+def read_page(project: NormalizedName, body: bytes, *, content_type: str, url: str) -> Listing:
+    """Read the page of ``project`` that came from ``url``. Raises :class:`NotAPage`, never returns half a page."""
     kind, _, parameters = content_type.partition(";")
     kind = kind.strip().lower()
     if kind in _JSON:
@@ -43,54 +44,58 @@ def read_page(project: NormalizedName, body: bytes, *, content_type: str, url: s
         listed, announced = _html_files(body, parameters)
     else:
         raise NotAPage(f"is {kind or 'of no content type'}, expected a page of the Simple API, JSON or HTML")
-    return _project(project, listed, url=without_credentials(url), announced=announced)
+    return _listing(project, listed, url=without_credentials(url), announced=announced)
 
 
-@dataclass(slots=True)  # not frozen, which would make ten thousand of them three times as slow
-class _Listed:
-    """One file as a page lists it, unchecked."""
+def linked_files(body: bytes) -> list[tuple[str, str]]:
+    """Return what an HTML page, of whatever tool, links to that installers may take: the URLs and the file names.
 
-    url: str
-    sha256: str | None
-    size: int | None
-    requires_python: str | None
-    yanked: str | None
-    """The reason, which may be empty; ``None`` for a file that is not yanked."""
-    upload_time: str | None
+    Of what is no page there is nothing to return.
+    """
+    links = read_html(body.decode("utf-8", "replace")).links
+    found = ((link.url, unquote(urlsplit(link.url).path.rpartition("/")[2])) for link in links)
+    return [(url, name) for url, name in found if name.endswith(_FILES)]
 
 
-def _project(name: NormalizedName, listed: Iterable[_Listed], *, url: str, announced: bool) -> Project:
-    files: list[ProjectFile] = []
+def linked_projects(body: bytes) -> frozenset[NormalizedName]:
+    """Return the projects that an HTML list of projects links to (PEP 503)."""
+    links = read_html(body.decode("utf-8", "replace")).links
+    paths = (urlsplit(link.url).path.removesuffix("index.html").rstrip("/") for link in links)
+    return frozenset(canonicalize_name(unquote(path.rpartition("/")[2])) for path in paths) - {canonicalize_name("")}
+
+
+def _listing(name: NormalizedName, links: Iterable[Link], *, url: str, announced: bool) -> Listing:
+    identified = Identifier(name)
+    files: dict[Version, list[Row]] = {}
     skipped = strangers = 0
-    for row in listed:
-        joined = row.url if _ABSOLUTE.match(row.url) else urljoin(url, row.url)
-        filename = unquote(urlsplit(joined).path.rpartition("/")[2])
-        identified = identify(name, filename)
-        if identified is None:
+    dated = True
+    for link in links:
+        filename = link.filename or _filename(link.url, url)
+        found = identified(filename)
+        if found is None:
             skipped += 1
             strangers += not canonicalize_name(filename).startswith(name)
             continue
-        kind, version = identified
-        files.append(
-            ProjectFile(
-                filename=filename,
-                url=without_credentials(joined),
-                version=version,
-                kind=kind,
-                sha256=row.sha256,
-                size=row.size,
-                requires_python=parse_requires_python(row.requires_python or ""),
-                yanked=row.yanked is not None,
-                yanked_reason=row.yanked or "",
-                upload_time=_time(row.upload_time),
-            )
-        )
+        kind, version = found
+        dated = dated and time_of(link.upload_time) is not None
+        row: Row = (filename, link.requires_python, link.yanked, link.upload_time)
+        if kind is Kind.SDIST:
+            row = (*row, without_credentials(_absolute(link.url, url)), link.sha256, link.size)
+        files.setdefault(version, []).append(row)
     if not files and (strangers or not (announced or skipped)):  # a login page, say, or the page of another project
         raise NotAPage(f"lists no file of {name}")
-    return Project.of(name, files, skipped=skipped)
+    return Listing(name=name, files=files, dated=dated, skipped=skipped)
 
 
-def _json_files(body: bytes) -> tuple[list[_Listed], bool]:
+def _absolute(link: str, page: str) -> str:
+    return link if _ABSOLUTE.match(link) else urljoin(page, link)
+
+
+def _filename(link: str, page: str) -> str:
+    return unquote(urlsplit(_absolute(link, page)).path.rpartition("/")[2])
+
+
+def _json_files(body: bytes) -> tuple[list[Link], bool]:
     try:
         page = json.loads(body)
     except ValueError as error:
@@ -102,14 +107,14 @@ def _json_files(body: bytes) -> tuple[list[_Listed], bool]:
     return [_json_file(place, file) for place, file in enumerate(page["files"])], True
 
 
-def _json_file(place: int, file: object) -> _Listed:
+def _json_file(place: int, file: object) -> Link:
     if not isinstance(file, dict) or not isinstance(file.get("url"), str):
         raise NotAPage(f"has no URL in files[{place}]")
     hashes = file.get("hashes")
     yanked = file.get("yanked", False)
-    return _Listed(
+    return Link(
         file["url"].partition("#")[0],
-        sha256=_sha256(hashes.get("sha256") if isinstance(hashes, dict) else None),
+        sha256=sha256_of(hashes.get("sha256") if isinstance(hashes, dict) else None),
         size=_typed(file, "size", int),
         requires_python=_typed(file, "requires-python", str),
         yanked=(yanked if isinstance(yanked, str) else "") if yanked or yanked == "" else None,
@@ -117,50 +122,18 @@ def _json_file(place: int, file: object) -> _Listed:
     )
 
 
-def _html_files(body: bytes, parameters: str) -> tuple[list[_Listed], bool]:
+def _html_files(body: bytes, parameters: str) -> tuple[list[Link], bool]:
     charset = re.search(r"charset=\"?([\w-]+)", parameters)
-    parser = _Links()
     try:
-        parser.feed(body.decode(charset[1] if charset else "utf-8", "replace"))
+        text = body.decode(charset[1] if charset else "utf-8", "replace")
     except LookupError:
-        parser.feed(body.decode("utf-8", "replace"))
-    if parser.rawdata.startswith("<"):  # fed, but not closed: what is left is a tag that never ended
+        text = body.decode("utf-8", "replace")
+    page = read_html(text)
+    if page.truncated:
         raise NotAPage("is truncated HTML")
-    if parser.version is not None:
-        _check_version(parser.version)
-    return list(parser.listed()), parser.version is not None
-
-
-class _Links(HTMLParser):
-    """Collects the anchors of a page; their text repeats the file name that the URL ends with (PEP 503)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.base = ""
-        self.version: str | None = None
-        self.anchors: list[Mapping[str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "a":
-            self.anchors.append(dict(attrs))
-        elif tag == "base" and not self.base:
-            self.base = dict(attrs).get("href") or ""
-        elif tag == "meta" and ("name", "pypi:repository-version") in attrs:
-            self.version = dict(attrs).get("content") or ""
-
-    def listed(self) -> Iterator[_Listed]:
-        """Yield the links that lead somewhere, relative to the page."""
-        for anchor in self.anchors:
-            url, _, fragment = (anchor.get("href") or "").strip().partition("#")
-            if url:
-                yield _Listed(
-                    urljoin(self.base, url) if self.base else url,
-                    sha256=_sha256(fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None),
-                    size=None,
-                    requires_python=anchor.get("data-requires-python"),
-                    yanked=(anchor["data-yanked"] or "") if "data-yanked" in anchor else None,
-                    upload_time=anchor.get("data-upload-time"),  # no standard yet, but what some indexes say
-                )
+    if page.version is not None:
+        _check_version(page.version)
+    return page.links, page.version is not None
 
 
 def _check_version(version: str) -> None:
@@ -169,18 +142,6 @@ def _check_version(version: str) -> None:
         raise NotAPage(f"is of version {version or '(none)'} of the Simple API, expected {_OUR_VERSION}.x")
 
 
-def _sha256(text: Any) -> str | None:  # noqa: ANN401 - whatever a server sent
-    return text.lower() if isinstance(text, str) and re.fullmatch(r"[0-9a-fA-F]{64}", text) else None
-
-
 def _typed(file: Mapping[str, Any], key: str, kind: type[Any]) -> Any:  # noqa: ANN401 - as ``kind`` says
     value = file.get(key)
     return value if isinstance(value, kind) and not isinstance(value, bool) else None
-
-
-def _time(text: str | None) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(text) if text else None
-    except ValueError:
-        return None
-    return time if time is None or time.tzinfo else time.replace(tzinfo=UTC)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
     from pathlib import Path
 
 
@@ -25,7 +26,9 @@ class Kind(Enum):
     PROVENANCE = "provenance"
     STATE = "state"
     PAGE = "page"
+    JSON_PAGE = "json page"
     RELEASE = "release"
+    PROBE = "probe"
 
     @property
     def content_type(self) -> str:
@@ -35,13 +38,15 @@ class Kind(Enum):
     @property
     def cache_control(self) -> str:
         """How long it may be cached: what never changes for ever, pages for a minute."""
-        return _SHORT if self in {Kind.STATE, Kind.PAGE, Kind.RELEASE} else _FOR_EVER
+        return _SHORT if self in {Kind.STATE, Kind.PROBE, *_RENDERED} else _FOR_EVER
 
     @property
     def durable(self) -> bool:
         """Whether it must be on disk before a put returns; a page can be rendered from its state again."""
-        return self not in {Kind.PAGE, Kind.RELEASE}
+        return self not in _RENDERED
 
+
+_RENDERED = {Kind.PAGE, Kind.JSON_PAGE, Kind.RELEASE}
 
 _CONTENT_TYPES = {
     Kind.WHEEL: "application/zip",
@@ -52,7 +57,9 @@ _CONTENT_TYPES = {
     Kind.PROVENANCE: "application/json",
     Kind.STATE: "application/vnd.pypi.simple.v1+json",
     Kind.PAGE: "text/html; charset=utf-8",
+    Kind.JSON_PAGE: "application/vnd.pypi.simple.v1+json",
     Kind.RELEASE: "application/json",
+    Kind.PROBE: "text/plain; charset=utf-8",
 }
 
 
@@ -70,6 +77,8 @@ class Head:
 
     token: str
     size: int
+    sha256: str | None = None
+    """What the store knows to be the sha256 of the whole object, 64 hex digits; None: nobody knows without reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +120,20 @@ class Get:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Ask what the store knows of an object: answered by ``Head | None``, or by the reason why it cannot be read."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class Inspect:
     """Ask what a stored wheel is by its own bytes: answered by a ``Candidate``, or by the reason why it is none."""
 
     path: str
+    sha256: str | None = None
+    """What the store knows to be the wheel's sha256: then a store elsewhere is asked for its directory and metadata
+    alone. Without it the whole wheel is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,4 +148,18 @@ class Put:
     """What the data's sha256 must turn out to be, 64 hex digits."""
 
 
-Operation = Get | Inspect | Put
+Request = Get | Look | Inspect | Put
+"""What a store is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Do what several generators ask for, side by side in any order: answered by the list of what they return.
+
+    They are taken from the iterable one by one, when there is room for another one.
+    """
+
+    steps: Iterable[Generator[Operation, Any, Any]]
+
+
+Operation = Request | Together

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tasks.core.errors import Refused
-from tasks.core.storage import IF_ABSENT, Changed, Condition, Get, IfMatch, Kind, Operation, Put, Stored
+from tasks.core.storage import IF_ABSENT, Changed, Condition, Get, IfMatch, Kind, Operation, Put, Stored, Together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from pathlib import Path
 
 State = bytes | None
+T = TypeVar("T")
 
 
 class Writable(Protocol):
@@ -65,7 +66,7 @@ def swap(
 
 
 def derive(
-    derived: Derived, before: State, after: bytes, *, behind: Derived | None = None
+    derived: Derived, before: State, after: bytes, *, behind: Sequence[Derived] = ()
 ) -> Generator[Operation, Any, None]:
     """Bring a document up to the state it is rendered from, and never back behind a newer one.
 
@@ -73,7 +74,7 @@ def derive(
     just replaced, it is replaced at once. Else it is read, and the state *after* it: read the other way round,
     it could be overwritten with an older one.
 
-    A document that goes ``behind`` another is never newer than that one, so that it tells whether both are up to date.
+    A document that goes ``behind`` others is never newer than any of them, so that it tells whether all are up to date.
     """
     condition = derived.expected(before, after)
     rendered = derived.render(after)
@@ -86,9 +87,9 @@ def derive(
         state = yield from get(derived.state_path)
         if state is None:
             raise Refused(f"{derived.state_path} was removed while it was published: run publish -- --rebuild")
-        if behind is not None and state.data != after:  # somebody else's, who may have died before this one's turn
+        if behind and state.data != after:  # somebody else's, who may have died before this one's turn
             after = state.data
-            yield from derive(behind, after, after)
+            yield from together(derive(each, after, after) for each in behind)
             continue
         rendered = derived.render(state.data)
         if rendered is None or (shown is not None and shown.data == rendered):
@@ -96,6 +97,12 @@ def derive(
         condition = IF_ABSENT if shown is None else IfMatch(shown.token)
         if (yield from put(derived.path, rendered, derived.kind, condition)) is not None:
             return
+
+
+def together(steps: Iterable[Generator[Operation, Any, T]]) -> Generator[Operation, Any, list[T]]:
+    """Do what several generators ask for, side by side; return what they return, in their order."""
+    answer: list[T] = yield Together(steps)
+    return answer
 
 
 def get(path: str) -> Generator[Operation, Any, Stored | None]:

@@ -35,6 +35,8 @@ class WheelName:
     @classmethod
     def parse(cls, filename: str) -> WheelName:
         """Parse a wheel's file name. Raises ``ValueError`` with the reason when it is none."""
+        if "/" in filename or "\\" in filename:  # `packaging` lets them pass in a build tag
+            raise ValueError(f"Invalid wheel filename (it is a path): {filename!r}")
         try:
             name, version, build, tags = parse_wheel_filename(filename)
         except (InvalidWheelFilename, InvalidVersion) as error:
@@ -48,7 +50,8 @@ class Member:
 
     path: str
     size: int
-    sha256: str
+    sha256: str | None
+    """None where it was not read: see ``tasks.wheelfile.skim_wheel``."""
     binary: Binary | None = None
     """What it says of itself, where it is machine code."""
     broken: str = ""
@@ -210,16 +213,20 @@ def _record_problems(contents: WheelContents) -> Iterator[str]:
             continue
         if member.path not in recorded:
             yield f"{member.path} is not in RECORD"
-        elif recorded[member.path] != _record_hash(member.sha256):
+        elif member.sha256 is None:
+            if recorded[member.path][1] not in {"", str(member.size)}:
+                yield f"{member.path} does not have the size that RECORD gives it"
+        elif recorded[member.path][0] != _record_hash(member.sha256):
             yield f"{member.path} does not have the hash that RECORD gives it"
     present = {member.path for member in contents.members}
     for path in sorted(set(recorded) - present):
         yield f"RECORD lists {path}, which is not in the wheel"
 
 
-def _parse_record(record: bytes) -> Mapping[str, str]:
+def _parse_record(record: bytes) -> Mapping[str, tuple[str, str]]:
+    """Return by path what ``RECORD`` says: the hash and the size, as written there."""
     rows = csv.reader(io.StringIO(record.decode("utf-8", "replace")))
-    return {row[0]: row[1] if len(row) > 1 else "" for row in rows if row}
+    return {path: (hashed, size) for path, hashed, size, *_ in ([*row, "", ""] for row in rows if row)}
 
 
 def _record_hash(sha256: str) -> str:

@@ -7,17 +7,19 @@ beside publishers and other yanks, and a rerun completes one that died.
 from __future__ import annotations
 
 from difflib import get_close_matches
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.candidates import Outcome, Result
 from tasks.core.errors import BadInput
-from tasks.core.index import HOME_PATH, LIST_PATH, page_path
-from tasks.core.projects import Project, commit, list_of
-from tasks.core.swaps import data_of, get
+from tasks.core.index import page_path
+from tasks.core.project_list import ListedProject
+from tasks.core.projects import Project, commit, look
+from tasks.core.swaps import data_of, get, together
 from tasks.core.wheels import WheelName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
@@ -34,32 +36,31 @@ def yank(
 
     Raises :class:`BadInput` if the index lists one of them not, with names that are near; then nothing is changed.
     """
-    home = yield from get(HOME_PATH)
-    listing = yield from get(LIST_PATH)
-    listed = list_of(data_of(listing))
+    opening = yield from look()
+    listed = opening.listed
     by_project, unknown = _by_project(wheels)
+    states = yield from together(get(page_path(name)) for name in by_project)
     read: list[tuple[Project, Stored | None]] = []
-    for name, filenames in by_project.items():
+    for (name, filenames), state in zip(by_project.items(), states, strict=True):
         project = Project(name, context, listed.serial_of(name))
-        state = yield from get(page_path(name))
         read.append((project, state))
         known = [file.filename for file in project.page(data_of(state)).files]
         unknown += [_unknown(filename, known, name, listed) for filename in filenames if filename not in known]
     if unknown:
         raise BadInput(*unknown)
-    results: list[Result] = []
-    pages: list[ProjectPage] = []
-    for project, state in read:
-        marks = dict.fromkeys(by_project[project.name], reason)
-        results += _outcomes(project.page(data_of(state)), marks)
-        page, _ = yield from project.change(_marking(marks), state)
-        pages += [page] if page else []
-    yield from commit(listing, home, pages, context)
-    return tuple(sorted(results, key=lambda result: result.filename))
+    marked = yield from together(
+        _mark(project, state, dict.fromkeys(by_project[project.name], reason)) for project, state in read
+    )
+    yield from commit(opening, [project for project, _ in marked if project], context)
+    return tuple(sorted(chain.from_iterable(found for _, found in marked), key=lambda result: result.filename))
 
 
-def _marking(marks: Mapping[str, str | None]) -> Callable[[ProjectPage], ProjectPage]:
-    return lambda page: page.marked(marks)
+def _mark(
+    project: Project, state: Stored | None, marks: Mapping[str, str | None]
+) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
+    results = list(_outcomes(project.page(data_of(state)), marks))
+    page, _ = yield from project.change(lambda now: now.marked(marks), state)
+    return (ListedProject.of(page) if page else None), results
 
 
 def _outcomes(page: ProjectPage, marks: Mapping[str, str | None]) -> Iterator[Result]:

@@ -1,6 +1,6 @@
-"""Keeps the pages of an index on disk in parsed form, so that a page that has not changed is never parsed again.
+"""Keeps the pages of an index on disk by release, so that a page that has not changed is never parsed again.
 
-A cache file is two lines of JSON: what is needed to ask whether the page has changed, and the project. A file of
+A cache file is two lines of JSON: what is needed to ask whether the page has changed, and what it lists. A file of
 another format, or a damaged one, is no cache at all; nothing here ever fails an operation.
 """
 
@@ -12,20 +12,16 @@ import json
 import os
 import threading
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
-from tasks.core.releases import Kind, Project, ProjectFile, Release, ServedWheel, parse_requires_python
+from tasks.core.listing import Listing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from packaging.specifiers import SpecifierSet
-    from packaging.utils import NormalizedName
-
-FORMAT = 1
+FORMAT = 2
 """Raised with every change of what :func:`write_page` writes, or of what is taken out of a page."""
 
 
@@ -38,7 +34,7 @@ class CachedPage:
     digest: str
     """The sha256 of the page, for servers that have no validators."""
     parsed: bytes
-    """The project, not decoded yet: see :func:`project_of`."""
+    """What it lists, not decoded yet: see :func:`listing_of`."""
 
 
 def read_page_cache(path: Path) -> CachedPage | None:
@@ -55,9 +51,9 @@ def read_page_cache(path: Path) -> CachedPage | None:
         return None
 
 
-def write_page(path: Path, project: Project, *, etag: str, last_modified: str, digest: str) -> None:
+def write_page(path: Path, page: Listing, *, etag: str, last_modified: str, digest: str) -> None:
     """Replace the cache file, at once and whole; where that cannot be done there is just no cache."""
-    parsed = json.dumps(_encode(project), separators=(",", ":")).encode()
+    parsed = json.dumps(_encode(page), separators=(",", ":")).encode()
     fields = {
         "format": FORMAT,
         "etag": etag,
@@ -72,99 +68,21 @@ def write_page(path: Path, project: Project, *, etag: str, last_modified: str, d
         part.replace(path)
 
 
-def project_of(page: CachedPage) -> Project:
-    """Decode the project of a page."""
+def listing_of(page: CachedPage) -> Listing:
+    """Decode a page."""
     document = json.loads(page.parsed)
-    name: NormalizedName = document["name"]
-    return Project(
-        name=name,
-        releases=tuple(_decode_release(row) for row in document["releases"]),
+    return Listing(
+        name=document["name"],
+        files={Version(version): files for version, files in document["files"].items()},
         dated=document["dated"],
         skipped=document["skipped"],
     )
 
 
-def _encode(project: Project) -> dict[str, Any]:
+def _encode(page: Listing) -> dict[str, Any]:
     return {
-        "name": project.name,
-        "dated": project.dated,
-        "skipped": project.skipped,
-        "releases": [
-            [
-                str(release.version),
-                release.sdist and _encode_sdist(release.sdist),
-                [_encode_wheel(wheel, release) for wheel in release.wheels],
-                release.yanked,
-                release.yanked_reason,
-                _text(release.requires_python),
-                release.upload_time and release.upload_time.isoformat(),
-            ]
-            for release in project.releases
-        ],
+        "name": page.name,
+        "dated": page.dated,
+        "skipped": page.skipped,
+        "files": {str(version): files for version, files in page.files.items()},
     }
-
-
-def _decode_release(row: list[Any]) -> Release:
-    version_text, sdist, wheels, yanked, reason, requires_text, uploaded = row
-    version = Version(version_text)
-    requires_python = _specifiers(requires_text)
-    return Release(
-        version=version,
-        sdist=sdist and _decode_sdist(sdist, version),
-        wheels=tuple(_decode_wheel(wheel, requires_python) for wheel in wheels),
-        yanked=yanked,
-        yanked_reason=reason,
-        requires_python=requires_python,
-        upload_time=uploaded and datetime.fromisoformat(uploaded),
-    )
-
-
-def _encode_sdist(file: ProjectFile) -> list[Any]:
-    return [
-        file.filename,
-        file.url,
-        file.sha256,
-        file.size,
-        _text(file.requires_python),
-        file.yanked,
-        file.yanked_reason,
-        file.upload_time and file.upload_time.isoformat(),
-    ]
-
-
-def _decode_sdist(row: list[Any], version: Version) -> ProjectFile:
-    filename, url, sha256, size, requires_text, yanked, reason, uploaded = row
-    return ProjectFile(
-        filename=filename,
-        url=url,
-        version=version,
-        kind=Kind.SDIST,
-        sha256=sha256,
-        size=size,
-        requires_python=_specifiers(requires_text),
-        yanked=yanked,
-        yanked_reason=reason,
-        upload_time=uploaded and datetime.fromisoformat(uploaded),
-    )
-
-
-def _encode_wheel(wheel: ServedWheel, release: Release) -> str | list[Any]:
-    """Most wheels are like their release, and then the file name tells all."""
-    if not wheel.yanked and wheel.requires_python == release.requires_python:
-        return wheel.filename
-    return [wheel.filename, _text(wheel.requires_python), wheel.yanked]
-
-
-def _decode_wheel(row: str | list[Any], requires_python: SpecifierSet | None) -> ServedWheel:
-    if isinstance(row, str):
-        return ServedWheel(row, requires_python)
-    filename, requires_text, yanked = row
-    return ServedWheel(filename, _specifiers(requires_text), yanked)
-
-
-def _text(specifiers: SpecifierSet | None) -> str | None:
-    return None if specifiers is None else str(specifiers)
-
-
-def _specifiers(text: str | None) -> SpecifierSet | None:
-    return None if text is None else parse_requires_python(text)

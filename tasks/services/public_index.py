@@ -18,9 +18,9 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, ServiceFailed
-from tasks.services.page_cache import CachedPage, project_of, read_page_cache, write_page
+from tasks.services.page_cache import CachedPage, listing_of, read_page_cache, write_page
 from tasks.services.pip_config import PipSettings, read_pip_settings
-from tasks.threads import side_by_side
+from tasks.threads import Later, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,8 +60,9 @@ class _Page:
 class PublicIndex:
     """An index of the Simple API, at an ``http(s):`` or ``file:`` URL.
 
-    ``declared`` is the URL that the matrix gives; without it pip's configuration counts, then ``default`` is asked.
-    The URL may hold user info, which is sent and never shown. Raises :class:`BadInput` for what is no such URL.
+    ``declared`` is the URL that the matrix gives, or what ``declared_by`` says; without it pip's configuration counts,
+    then ``default`` is asked. The URL may hold user info, which is sent and never shown. Raises :class:`BadInput` for
+    what is no such URL.
     """
 
     def __init__(
@@ -72,15 +73,17 @@ class PublicIndex:
         settings: PipSettings | None = None,
         patience: Patience | None = None,
         default: Callable[[], str] | None = None,
+        declared_by: str = "public_index in the matrix",
     ) -> None:
         self._settings = settings or read_pip_settings()
         self._patience = patience
-        full, self.named_by = _choose(declared, self._settings, default)
+        full, self.named_by = (declared, declared_by) if declared else _choose(self._settings, default)
         _check_address(full, self.named_by)
         self._full = full if full.endswith("/") else full + "/"
         self.url = without_credentials(self._full)
         """Ends with a slash and has no user info."""
         self._cache = cache / hashlib.sha256(self.url.encode()).hexdigest()[:16]
+        self._begun: Later[dict[NormalizedName, Project | NoSuchProject]] | None = None
 
     @cached_property
     def http(self) -> Http:
@@ -96,6 +99,17 @@ class PublicIndex:
         if "http" in self.__dict__:
             self.http.close()
 
+    def begin(self, names: Iterable[str]) -> None:
+        """Ask about some projects while the caller does something else; :meth:`fetch` has the answers, or the error."""
+        wanted = sorted({canonicalize_name(name) for name in names})
+        if not wanted:
+            return
+        import tasks.core.simple_page  # noqa: PLC0415, F401 - by this thread: see Later
+
+        if not self.url.startswith("file:"):
+            _ = self.http
+        self._begun = Later(lambda: self._answers(wanted))
+
     def fetch(self, names: Iterable[str]) -> dict[NormalizedName, Project | NoSuchProject]:
         """Return what the index serves of each project, sorted by name.
 
@@ -103,6 +117,12 @@ class PublicIndex:
         wrong in silence.
         """
         wanted = sorted({canonicalize_name(name) for name in names})
+        begun, self._begun = self._begun, None
+        known = begun.result() if begun else {}
+        known |= self._answers([name for name in wanted if name not in known])
+        return {name: known[name] for name in wanted}
+
+    def _answers(self, wanted: list[NormalizedName]) -> dict[NormalizedName, Project | NoSuchProject]:
         if not wanted:
             return {}
         broken = threading.Event()
@@ -132,20 +152,20 @@ class PublicIndex:
         if page.status == HTTPStatus.NOT_FOUND:
             return NoSuchProject(name=name, message=f"{name} is not on the public index {self.url}")
         if page.status == HTTPStatus.NOT_MODIFIED and cached:
-            return project_of(cached)
+            return listing_of(cached).project()
         if page.status != HTTPStatus.OK:
             raise ServiceFailed(f"{url}: the server answers {page.line}{self._advice(page.status)}")
         from tasks.core.simple_page import NotAPage, read_page  # noqa: PLC0415 - 10 ms, for a page that has changed
 
         digest = hashlib.sha256(page.url.encode() + page.content_type.encode() + page.body).hexdigest()
         if cached and cached.digest == digest:
-            return project_of(cached)
+            return listing_of(cached).project()
         try:
-            project = read_page(name, page.body, content_type=page.content_type, url=page.url)
+            listing = read_page(name, page.body, content_type=page.content_type, url=page.url)
         except NotAPage as error:
             raise ServiceFailed(f"{url} {error}; the index is named by {self.named_by}") from error
-        write_page(path, project, etag=page.etag, last_modified=page.last_modified, digest=digest)
-        return project
+        write_page(path, listing, etag=page.etag, last_modified=page.last_modified, digest=digest)
+        return listing.project()
 
     def _request(self, client: Http, url: str, cached: CachedPage | None) -> _Page:
         from tasks.core.simple_page import ACCEPT  # noqa: PLC0415
@@ -187,10 +207,8 @@ def _check_address(url: str, named_by: str) -> None:
         raise BadInput(f"{named_by} is {without_credentials(url)}, expected an http, https or file URL")
 
 
-def _choose(declared: str | None, settings: PipSettings, default: Callable[[], str] | None) -> tuple[str, str]:
-    """Return the URL of the index and what names it, for messages."""
-    if declared:
-        return declared, "public_index in the matrix"
+def _choose(settings: PipSettings, default: Callable[[], str] | None) -> tuple[str, str]:
+    """Return the URL of the index that no matrix names, and what names it, for messages."""
     if settings.index_url:
         return settings.index_url, f"index-url in {settings.index_url_from}"
     if default is None:

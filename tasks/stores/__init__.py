@@ -1,27 +1,26 @@
-"""Where an index lives. One Protocol, one implementation a place; ``open_store`` chooses by the location's scheme."""
+"""Where an index lives. One Protocol, one implementation a place; :mod:`tasks.stores.places` has them all."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Protocol
 
-from tasks.core.errors import BadInput
 from tasks.core.storage import IF_ABSENT, Changed, Condition, Head, IfMatch, Kind, Stored, Written
-from tasks.stores.directory import DirectoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
+    from typing import BinaryIO
 
-__all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Store", "Stored", "Written", "open_store"]
+__all__ = ["IF_ABSENT", "Changed", "Condition", "Head", "IfMatch", "Kind", "Store", "Stored", "Written"]
 
 
 class Store(Protocol):
     """A place for objects, each under a path like ``simple/x/index.json``.
 
-    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None. A path
-    that would leave the store is :class:`ValueError`. Reads see whole objects only, at every instant.
+    What is not there is None; what cannot be read, or not be written, is :class:`ServiceFailed`, never None; an
+    :class:`Unreadable` one where only that object cannot be read. A path that would leave the store is
+    :class:`ValueError`. Reads see whole objects only, at every instant.
     """
 
     location: str
@@ -31,7 +30,7 @@ class Store(Protocol):
         ...
 
     def head(self, path: str) -> Head | None:
-        """Return an object's token and size, without its bytes where the store can."""
+        """Return an object's token, its size and, where the store has it, its sha256; bytes are read only here."""
         ...
 
     def put(
@@ -47,23 +46,13 @@ class Store(Protocol):
         """Yield every object's path that starts with ``prefix``, sorted."""
         ...
 
-    def local(self, path: str) -> AbstractContextManager[Path | None]:
-        """Give an object as a local file that is only read; a store without files downloads it for the time."""
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
+        """Open an object as a seekable file; None where nothing is there.
+
+        A directory gives the file itself. Any other store fetches what is read, when it is read: see ``tasks.ranges``.
+        """
         ...
 
     def token_of(self, data: bytes) -> str | None:
         """Return the token that an object of these bytes has; None where only the store knows."""
         ...
-
-
-STORES: dict[str, Callable[[str], Store]] = {"": DirectoryStore}
-
-
-def open_store(location: str) -> Store:
-    """Open the store at a location: a directory's path, or ``scheme://…``. Raises :class:`BadInput`."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", location)
-    name = scheme[1].lower() if scheme else ""
-    if not location or name not in STORES:
-        known = ", ".join(["a directory", *(f"{known}://…" for known in sorted(STORES) if known)])
-        raise BadInput(f"the index is {location or '(empty)'!r}, expected {known}")
-    return STORES[name](location)

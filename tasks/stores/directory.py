@@ -11,9 +11,9 @@ import os
 import secrets
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO
 
-from tasks.core.errors import BadInput, ServiceFailed
+from tasks.core.errors import BadInput, ServiceFailed, Unreadable
 from tasks.core.storage import Absent, Changed, Condition, Head, IfMatch, Kind, Stored, Written
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _SCRATCH = ".tmp"
 _CHUNK = 1 << 20  # bytes
+_NO_OBJECT = (FileNotFoundError, IsADirectoryError, NotADirectoryError)
+_OF_ONE_FILE = {errno.EACCES, errno.EPERM, errno.EIO, errno.ELOOP}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
 
@@ -34,7 +36,11 @@ class DirectoryStore:
     def __init__(self, location: str) -> None:
         self.location = location
         self.root = Path(location).absolute()
-        if self.root.exists() and not self.root.is_dir():
+        try:
+            is_file = self.root.exists() and not self.root.is_dir()
+        except OSError:  # what reads or writes there says what is wrong
+            is_file = False
+        if is_file:
             raise BadInput(f"the index {location} is a file, expected a directory")
         self._swept = False
 
@@ -52,7 +58,8 @@ class DirectoryStore:
         with self._failures("read", path):
             try:
                 with self._resolve(path).open("rb") as file:
-                    return Head(token=hashlib.file_digest(file, "sha256").hexdigest(), size=file.tell())
+                    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+                    return Head(token=sha256, size=file.tell(), sha256=sha256)
             except FileNotFoundError:
                 return None
 
@@ -84,12 +91,16 @@ class DirectoryStore:
         yield from sorted(path for path in found if path.startswith(prefix))
 
     @contextmanager
-    def local(self, path: str) -> Iterator[Path | None]:
-        """Give the file itself."""
-        with self._failures("read", path):
-            target = self._resolve(path)
-            there = target.is_file()
-        yield target if there else None
+    def open(self, path: str) -> Iterator[BinaryIO | None]:
+        """Open the file itself; a directory is no object."""
+        file = None
+        with self._failures("read", path), contextlib.suppress(*_NO_OBJECT):
+            file = self._resolve(path).open("rb")
+        if file is None:
+            yield None
+            return
+        with file:
+            yield file
 
     def token_of(self, data: bytes) -> str:
         """Return the sha256 of the bytes."""
@@ -102,7 +113,7 @@ class DirectoryStore:
             raise ValueError(f"{path!r} is no path in an index")
         target = self.root.joinpath(*parts)
         if not target.resolve().is_relative_to(self.root.resolve()):
-            raise ServiceFailed(f"{self.location}/{path} is a symbolic link that leads out of the index; remove it")
+            raise Unreadable(f"{self.location}/{path} is a symbolic link that leads out of the index; remove it")
         return target
 
     def _place(self, scratch: Path, target: Path, condition: Condition) -> bool:
@@ -166,7 +177,8 @@ class DirectoryStore:
             yield
         except OSError as error:
             place = f"{self.location}/{path}" if path else self.location
-            raise ServiceFailed(_explained(error, verb, place, self.location)) from error
+            kind = Unreadable if verb == "read" and error.errno in _OF_ONE_FILE else ServiceFailed
+            raise kind(_explained(error, verb, place, self.location)) from error
 
 
 def _explained(error: OSError, verb: str, place: str, index: str) -> str:

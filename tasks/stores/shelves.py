@@ -13,7 +13,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from packaging.tags import Tag
 
@@ -25,10 +25,12 @@ from tasks.threads import side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from packaging.utils import NormalizedName
 
     from tasks.core.project_list import ListedProject
+    from tasks.core.storage import Stored
     from tasks.stores import Store
 
 FORMAT = 1
@@ -63,24 +65,63 @@ class _Cache:
     """Every set of tags once: ten thousand wheels have a handful."""
 
 
-def read_shelves(store: Store, names: Iterable[NormalizedName], cache: Path) -> dict[NormalizedName, Shelf]:
+class Readable(Protocol):
+    """An index as far as planning reads it."""
+
+    @property
+    def location(self) -> str:
+        """Where it is."""
+        ...
+
+    def get(self, path: str) -> Stored | None:
+        """Return an object, None where there is none."""
+        ...
+
+    def unlisted(self, names: AbstractSet[NormalizedName]) -> dict[NormalizedName, Shelf]:
+        """Return the wheels of some projects where there is no project list, as other tools leave an index."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InStore:
+    """An index in a store, where what other tools left is listed once: every wheel in its ``packages/`` counts."""
+
+    store: Store
+
+    @property
+    def location(self) -> str:
+        """Where the store is."""
+        return self.store.location
+
+    def get(self, path: str) -> Stored | None:
+        """Return an object, None where there is none."""
+        return self.store.get(path)
+
+    def unlisted(self, names: AbstractSet[NormalizedName]) -> dict[NormalizedName, Shelf]:
+        """Take what lies in ``packages/``, whoever put it there."""
+        files = (path.removeprefix(_PACKAGES) for path in self.store.list(_PACKAGES))
+        found = shelves((name, None, None, None) for name in files if name.endswith(".whl"))
+        return {name: found[name] for name in sorted(names & found.keys())}
+
+
+def read_shelves(index: Readable, names: Iterable[NormalizedName], cache: Path) -> dict[NormalizedName, Shelf]:
     """Return the wheels of those projects that the index has; ``cache`` is a directory.
 
-    Costs one read of the project list and one of each page that is not in the cache. An index without a list, as other
-    tools leave them, is listed once: every wheel in its ``packages/`` counts. Never asks for a single wheel.
+    Costs one read of the project list and one of each page that is not in the cache; an index without a list is asked
+    for what is not listed. Never asks for a single wheel.
     """
     wanted = set(names)
-    stored = store.get(LIST_PATH)
+    stored = index.get(LIST_PATH)
     if stored is None:
-        return _listed(store, wanted)
-    path = cache / f"{hashlib.sha256(_address(store.location).encode()).hexdigest()[:16]}.json"
+        return index.unlisted(wanted)
+    path = cache / f"{hashlib.sha256(_address(index.location).encode()).hexdigest()[:16]}.json"
     kept = _read(path)
     listing = hashlib.sha256(stored.data).hexdigest()
     if kept.listing != listing or not wanted <= kept.pages.keys():
         projects = {project.name: project for project in ProjectList.from_json(stored.data).projects}
         current = {name: page for name, page in kept.pages.items() if name in projects and page.is_of(projects[name])}
         missing = sorted((wanted & projects.keys()) - current.keys())
-        read = _pages(store, missing)
+        read = _pages(index, missing)
         fresh = {name: _encode(page, digest_of(data), kept.tags) for name, (page, data) in read.items()}
         current |= {name: page for name, page in fresh.items() if page.is_of(projects[name])}
         if kept.listing != listing or current.keys() != kept.pages.keys():
@@ -90,16 +131,9 @@ def read_shelves(store: Store, names: Iterable[NormalizedName], cache: Path) -> 
     return {name: _decode(kept.pages[name], tags) for name in sorted(wanted & kept.pages.keys())}
 
 
-def _listed(store: Store, wanted: set[NormalizedName]) -> dict[NormalizedName, Shelf]:
-    """Take what lies in ``packages/``, whoever put it there."""
-    names = (path.removeprefix(_PACKAGES) for path in store.list(_PACKAGES))
-    found = shelves((name, None, None, None) for name in names if name.endswith(".whl"))
-    return {name: found[name] for name in sorted(wanted & found.keys())}
-
-
-def _pages(store: Store, names: list[NormalizedName]) -> dict[NormalizedName, tuple[ProjectPage, bytes]]:
+def _pages(index: Readable, names: list[NormalizedName]) -> dict[NormalizedName, tuple[ProjectPage, bytes]]:
     """Read pages, at the same time where there are several."""
-    found = zip(names, side_by_side(store.get, [page_path(name) for name in names], THREADS), strict=True)
+    found = zip(names, side_by_side(index.get, [page_path(name) for name in names], THREADS), strict=True)
     return {name: (ProjectPage.from_json(page.data, page_path(name)), page.data) for name, page in found if page}
 
 

@@ -253,6 +253,7 @@ class Scratch:
 def scratch_directory(job: Job) -> Iterator[Scratch]:
     """Hold the action's scratch directory, empty at the start and gone at the end; a second process waits for it."""
     os.makedirs(job.root, exist_ok=True)
+    sweep(job.root)
     scratch = Scratch.at(os.path.join(os.path.realpath(job.root), job.key[:16]))
     with _locked(scratch.path + ".lock", "waiting for another build of this recipe"):
         remove(scratch.path)
@@ -283,6 +284,18 @@ def _locked(path: str, waiting: str) -> Iterator[None]:
             finally:
                 os.unlink(path)
             return
+
+
+def sweep(root: str) -> None:
+    """Remove the scratch directories of builds that were killed: nobody holds their locks."""
+    for name in sorted(os.listdir(root)):
+        path = os.path.join(root, name)
+        if re.fullmatch("[0-9a-f]{16}", name):
+            with open(path + ".lock", "a", encoding="utf-8") as file:
+                if _got(file) and _still_there(file.fileno(), path + ".lock"):
+                    with contextlib.suppress(OSError):  # it may be in nobody's way
+                        remove(path)
+                    os.unlink(path + ".lock")
 
 
 def _got(file: IO[str]) -> bool:
@@ -1026,15 +1039,17 @@ def make_environment(
         raise _not_installed(ended, [*wanted, *asked, *shop.job.constraints], shop.job.ours)
 
 
-def constrained(shop: Workshop, constraints: Sequence[str]) -> list[str]:
+def constrained(shop: Workshop, constraints: Sequence[str], *, but: str = "") -> list[str]:
     """Return the installer's options for these constraints, and for the wheels that the job has for some projects.
 
-    A project with a URL among the constraints is that file wherever it is required: no index is asked for another.
+    A project with a URL among the constraints is that file wherever it is required: no index is asked for another. Of
+    the project ``but`` another wheel is installed: the one that is checked.
     """
     job = shop.job
     wheels = {_normal(_project_of(path)): path for path in job.wheels}
-    lines = [*constraints, *(f"{name} @ file://{urllib.parse.quote(path)}" for name, path in wheels.items())]
-    lines += [name + NO_VERSION for name in job.ours if name not in wheels and name != _normal(job.package["name"])]
+    fixed = {name: f" @ file://{urllib.parse.quote(path)}" for name, path in wheels.items()}
+    fixed = {**dict.fromkeys(job.ours, NO_VERSION), **fixed}
+    lines = [*constraints, *(name + rest for name, rest in fixed.items() if name != but)]
     path = os.path.join(shop.scratch.path, "constraints.txt")
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
@@ -1111,11 +1126,12 @@ def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: 
 
 
 def _forget_environments(shelf: str, oldest: int) -> None:
-    """Remove the environments of weeks before the ``oldest`` that may still be in use."""
-    for name in os.listdir(shelf):
-        week = name.partition("-")[0]
-        if week.isdigit() and int(week) < oldest and not name.endswith(".lock"):
-            remove(os.path.join(shelf, name))
+    """Remove the environments of weeks before the ``oldest`` that may still be in use; one action at a time does."""
+    with _locked(os.path.join(shelf, "old.lock"), "waiting for another action that removes old environments"):
+        for name in os.listdir(shelf):
+            week = name.partition("-")[0]
+            if week.isdigit() and int(week) < oldest and not name.endswith(".lock"):
+                remove(os.path.join(shelf, name))
 
 
 NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one requirement is constrained as well
@@ -1574,7 +1590,7 @@ def _install(shop: Workshop, installer: Uv | Pip, wheel: str, metadata: str) -> 
         if not PLAIN.fullmatch(wish):
             raise Failed(f"its requirement {wish} is refused: expected a project name with versions, no URL")
     beside = cast("Mapping[str, Any]", shop.job.check).get("requires", [])
-    options = constrained(shop, ())
+    options = constrained(shop, (), but=_normal(_project_of(wheel)))
     make_environment(shop, installer, shop.scratch.check, [wheel, *beside], *options, asked=required)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tasks.core.errors import Failed, ServiceFailed
-from tasks.core.index import ProjectPage, page_path, wheel_path
+from tasks.core.index import LIST_PATH, ProjectPage, page_path, wheel_path
+from tasks.core.project_list import ProjectList
 from tasks.core.requirements import newest_that_does, runs_on
 from tasks.core.settings import QUARANTINED
 from tasks.wheelfile import UnreadableWheel, read_headers
@@ -20,8 +21,16 @@ if TYPE_CHECKING:
     from tasks.core.actions import Action
     from tasks.core.index_file import IndexFile
     from tasks.core.requirements import Need
+    from tasks.core.storage import Stored
     from tasks.distdir import DistDir
-    from tasks.stores import Store
+
+
+class Readable(Protocol):
+    """Our index, in a directory or on the web."""
+
+    def get(self, path: str) -> Stored | None:
+        """Return an object, None where there is none. Raises :class:`ServiceFailed`."""
+        ...
 
 
 class OwnWheels:
@@ -31,10 +40,11 @@ class OwnWheels:
     installer looks for another. So no name of ours is looked up in two places, where the higher version would win.
     """
 
-    def __init__(self, dist: DistDir, index: Store | None, folder: Path) -> None:
+    def __init__(self, dist: DistDir, index: Readable | None, folder: Path) -> None:
         self._dist = dist
         self._index = index
         self._folder = folder
+        self._listed: frozenset[NormalizedName] | None = None
         self._pages: dict[NormalizedName, dict[str, IndexFile]] = {}
         self._lock = threading.Lock()
 
@@ -54,17 +64,25 @@ class OwnWheels:
         """Return the wheels in the index's ``packages/`` that are not yanked, by file name; each page is read once."""
         if self._index is None:
             return {}
-        path = page_path(name)
         with self._lock:
             if name not in self._pages:
                 try:
-                    stored = self._index.get(path)
-                    page = ProjectPage.from_json(stored.data, path) if stored else None
+                    page = self._page(self._index, name)
                 except ServiceFailed as error:
                     raise Failed(str(error)) from error
                 offered = page.files if page and page.settings.status.state != QUARANTINED else ()
                 self._pages[name] = {file.filename: file for file in offered if file.yanked is None and not file.url}
             return self._pages[name]
+
+    def _page(self, index: Readable, name: NormalizedName) -> ProjectPage | None:
+        """Return a project's page; which projects there are, the list says: a host may answer anything to the rest."""
+        if self._listed is None:
+            listing = index.get(LIST_PATH)
+            projects = ProjectList.from_json(listing.data).projects if listing else ()
+            self._listed = frozenset(project.name for project in projects)
+        path = page_path(name)
+        stored = index.get(path) if name in self._listed else None
+        return ProjectPage.from_json(stored.data, path) if stored else None
 
     def _fetched(self, file: IndexFile) -> Path:
         place = self._folder / file.sha256 / file.filename

@@ -21,6 +21,19 @@ def test_a_url_loses_its_user_info(url: str, clean: str, credentials: tuple[str,
     assert without_credentials(url) == clean
 
 
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("gs://me:se/cret@bucket/x", "gs://bucket/x"),
+        ("https://me:/cret?@pkgs.example/x, https://you:a/b@c", "https://pkgs.example/x, https://c"),
+        ("https://pkgs.example:8443/a@b", "https://pkgs.example:8443/a@b"),
+        ("https://pkgs.example/a:b@c", "https://pkgs.example/a:b@c"),
+    ],
+)
+def test_a_text_loses_user_info_that_makes_no_url(text: str, clean: str) -> None:
+    assert without_credentials(text) == clean
+
+
 def test_credentials_are_not_shown() -> None:
     assert repr(Credentials("me", "s3cret")) == "Credentials()"
 

@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from dataclasses import replace
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import pytest
 from packaging.utils import canonicalize_name
 
 from tasks.core.candidates import Outcome
 from tasks.core.errors import Refused
-from tasks.core.project_list import ProjectList
+from tasks.core.filing import file_visits
+from tasks.core.index import digest_of, page_path
+from tasks.core.project_list import ListedProject, ProjectList
 from tasks.core.protocol import Context, publish
-from tests.core.publishing import TIME, page, published, run, steps, wheel
-from tests.core.scheduler import Lines
+from tests.core.publishing import TIME, page, published, rebuilding, run, steps, wheel
+from tests.core.scheduler import Lines, perform, sequential
 from tests.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tasks.core.storage import Request
 
 
 def test_the_first_wheel_is_written_before_what_lists_it_and_the_list_last() -> None:
@@ -34,25 +44,112 @@ def test_the_first_wheel_is_written_before_what_lists_it_and_the_list_last() -> 
     assert [(one.filename, one.outcome) for one in results] == [("demo-1.0-py3-none-any.whl", Outcome.PUBLISHED)]
 
 
-def test_one_more_wheel_costs_eight_requests_for_installers_and_four_for_older_tools_and_people() -> None:
-    store = published(wheel(), wheel("other-1-py3-none-any.whl"))
+def index_of(projects: int, wheels: int) -> MemoryStore:
+    """An index of so many projects with as many wheels each; none of them but the first is ever read."""
+    names = [f"demo-{number}.0-py3-none-any.whl" for number in range(1000, 1000 + wheels)]
+    first = published(*(wheel(name, name.encode()) for name in names), static_json=True)
+    state = first.objects["simple/demo/index.json"]
+    others = {canonicalize_name(f"p{i}"): state.replace(b"demo", b"p%d" % i) for i in range(1, projects)}
+    listed = ProjectList.from_json(first.objects["simple/index.json"]).with_projects(
+        ListedProject(name=name, serial=1, state=digest_of(data)) for name, data in others.items()
+    )
+    first.objects |= {page_path(name): data for name, data in others.items()}
+    first.objects |= {
+        "simple/index.json": listed.to_json(),
+        "json/index.html": listed.to_json(),
+        "simple/index.html": Lines().projects(listed),
+        "index.html": Lines().home(listed),
+    }
+    return first
 
-    asked, _ = run(store, steps(wheel("demo-2.0-py3-none-any.whl", b"newer")))
 
-    assert asked == [
+@pytest.mark.parametrize(("projects", "wheels"), [(1, 1), (10, 100), (1000, 100)], ids=["1", "1,000", "100,000"])
+def test_one_more_wheel_costs_ten_requests_for_installers_and_eight_for_people_whatever_the_size(
+    projects: int, wheels: int
+) -> None:
+    """The people's are what no installer reads: the home page, the record and the log, release JSON, the visit."""
+    store = index_of(projects, wheels)
+    newer = wheel("demo-2.0-py3-none-any.whl", b"newer", record=b"{}", log=b"log")
+
+    asked, results = run(store, steps(newer, static_json=True))
+    filed, _ = run(store, file_visits([("local-20260102T030405Z.json", b"{}")]))
+
+    assert [one.outcome for one in results] == [Outcome.PUBLISHED]
+    assert [*asked, *filed] == [
         "get index.html",
         "get simple/index.json",
         "get simple/demo/index.json",
         "put packages/demo-2.0-py3-none-any.whl",
         "put packages/demo-2.0-py3-none-any.whl.metadata",
+        "put records/demo-2.0-py3-none-any.whl.json",
+        "put logs/demo-2.0-py3-none-any.whl.txt.gz",
         "put simple/demo/index.json",
         "put simple/demo/index.html",
+        "put json/demo/index.html",
         "put pypi/demo/json",
         "put pypi/demo/2.0/json",
         "put simple/index.json",
         "put simple/index.html",
+        "put json/index.html",
         "put index.html",
+        "get visits/local-20260102T030405Z.json",
+        "put visits/local-20260102T030405Z.json",
     ]
+    for_people = ("index.html", "records/", "logs/", "pypi/", "visits/")
+    installers = [one for one in asked if not one.partition(" ")[2].startswith(for_people)]
+    assert (len(installers), len(asked) + len(filed)) == (10, 18)
+
+
+def test_the_json_pages_lie_once_more_in_a_bucket_and_their_links_lead_to_the_same_files() -> None:
+    store = published(wheel(), static_json=True)
+
+    assert store.objects["json/demo/index.html"] == store.objects["simple/demo/index.json"]
+    assert store.objects["json/index.html"] == store.objects["simple/index.json"]
+    (file,) = json.loads(store.objects["json/demo/index.html"])["files"]
+    assert urljoin("json/demo/", file["url"]).lstrip("/") == "packages/demo-1.0-py3-none-any.whl"
+    assert [path for path in published(wheel()).objects if path.startswith("json/")] == []
+
+
+def test_visits_of_one_name_are_two_if_they_say_different_things_also_where_another_job_was_there_first() -> None:
+    store = MemoryStore({"visits/local-1.json": b"theirs"})
+    visits = [("local-1.json", b"one"), ("local-1.json", b"two"), ("local-1.json", b"one"), ("other-1.json", b"x")]
+
+    run(store, file_visits(visits))
+    asked, _ = run(store, file_visits(visits))
+
+    assert store.objects == {
+        "visits/local-1.json": b"theirs",
+        "visits/local-1-2.json": b"one",
+        "visits/local-1-3.json": b"two",
+        "visits/other-1.json": b"x",
+    }
+    assert [step for step in asked if step.startswith("put")] == []
+
+
+def run_on(requests: Generator[Request, Any, Any], answer: object, store: MemoryStore) -> None:
+    with contextlib.suppress(StopIteration):
+        while True:
+            answer = perform(requests.send(answer), store, {})
+
+
+@pytest.mark.parametrize(
+    ("theirs", "filed"),
+    [
+        (b"theirs", {"visits/local-1.json": b"theirs", "visits/local-1-2.json": b"ours"}),
+        (b"ours", {"visits/local-1.json": b"ours"}),
+    ],
+    ids=["which says something else", "which says the same"],
+)
+def test_a_visit_that_loses_its_name_to_another_one_meanwhile_takes_the_next(
+    theirs: bytes, filed: dict[str, bytes]
+) -> None:
+    store, filing = MemoryStore(), sequential(file_visits([("local-1.json", b"ours")]))
+    answer = perform(next(filing), store, {})
+    store.objects["visits/local-1.json"] = theirs
+
+    run_on(filing, answer, store)
+
+    assert store.objects == filed
 
 
 def test_nothing_new_costs_two_requests_and_one_for_each_project() -> None:
@@ -78,8 +175,9 @@ def test_no_wheels_cost_two_requests() -> None:
 
 def test_an_empty_index_stays_empty_when_there_is_nothing_to_publish() -> None:
     store = MemoryStore()
-    run(store, steps())
+    asked, _ = run(store, steps())
 
+    assert asked == ["get index.html", "get simple/index.json"]
     assert store.objects == {}
 
 
@@ -209,12 +307,12 @@ def test_keys_of_a_page_that_we_do_not_know_survive() -> None:
 
 
 def test_rebuilding_a_lost_state_goes_on_from_the_serial_that_the_list_has() -> None:
+    newer = wheel("demo-2.0-py3-none-any.whl", b"newer")
     store = published(wheel())
-    run(store, steps(wheel("demo-2.0-py3-none-any.whl")))
+    run(store, steps(newer))
     del store.objects["simple/demo/index.json"]
-    stored = [replace(one, source=None) for one in (wheel(), wheel("demo-2.0-py3-none-any.whl"))]
 
-    run(store, steps(*stored, rebuild=["demo"]))
+    run(store, rebuilding(store), wheel(), newer)
 
     assert page(store).serial == 3
     assert store.objects["simple/demo/index.html"] == Lines().project(page(store))

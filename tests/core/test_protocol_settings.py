@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,15 +10,15 @@ import pytest
 from tasks.core.candidates import Outcome
 from tasks.core.settings import Policy, Settings, Status
 from tests.attested import attestation, provenance, statement
-from tests.core.publishing import page, policy, published, run, steps, wheel
-from tests.core.scheduler import perform
+from tests.core.publishing import page, policy, published, rebuilding, run, steps, wheel
+from tests.core.scheduler import perform, sequential
 from tests.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from tasks.core.candidates import Result
-    from tasks.core.storage import Operation
+    from tasks.core.storage import Request
 
 ARCHIVED = policy(status=Status(state="archived", reason="moved"))
 NEWER = wheel("demo-2.0-py3-none-any.whl")
@@ -97,7 +96,7 @@ def test_an_open_project_takes_new_wheels(state: str) -> None:
     assert results[0].outcome is Outcome.PUBLISHED
 
 
-def go_on(publisher: Generator[Operation, Any, tuple[Result, ...]], answer: object, store: MemoryStore) -> Any:  # noqa: ANN401 - what a generator returns
+def go_on(publisher: Generator[Request, Any, tuple[Result, ...]], answer: object, store: MemoryStore) -> Any:  # noqa: ANN401 - what a generator returns
     while True:
         try:
             operation = publisher.send(answer)
@@ -107,7 +106,7 @@ def go_on(publisher: Generator[Operation, Any, tuple[Result, ...]], answer: obje
 
 
 def test_a_project_that_is_closed_while_a_wheel_is_published_does_not_list_it() -> None:
-    store, publisher = published(wheel()), steps(NEWER)
+    store, publisher = published(wheel()), sequential(steps(NEWER))
     answer: object = None
     for _ in range(4):  # the home page, the list and the state are read, and the wheel is put
         answer = perform(publisher.send(answer), store, {})
@@ -179,7 +178,7 @@ def test_rebuilding_writes_the_release_of_every_version_again() -> None:
     lost = [path for path in store.objects if path.startswith("pypi/")]
     expected = {path: store.objects.pop(path) for path in lost}
 
-    run(store, steps(replace(wheel(), source=None), replace(NEWER, source=None), rebuild=["demo"]))
+    run(store, rebuilding(store))
 
     assert {path: store.objects.get(path) for path in lost} == expected
     assert sorted(lost) == ["pypi/demo/1.0/json", "pypi/demo/2.0/json", "pypi/demo/json"]

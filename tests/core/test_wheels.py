@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,23 @@ def test_what_is_wrong_with_a_wheel_is_said(contents: WheelContents, problem: st
     assert problem in list(problems(contents))
 
 
+def test_of_members_that_were_not_read_the_sizes_are_compared() -> None:
+    sound = wheel()
+    unread = replace(sound, members=tuple(replace(member, sha256=None) for member in sound.members))
+    first, *others = unread.members
+    longer = replace(unread, members=(replace(first, size=2), *others))
+
+    assert list(problems(unread)) == []
+    assert list(problems(longer)) == ["x.py does not have the size that RECORD gives it"]
+
+
+def test_a_record_without_sizes_says_nothing_of_members_that_were_not_read() -> None:
+    sound = wheel()
+    unread = tuple(replace(member, sha256=None) for member in sound.members)
+
+    assert list(problems(replace(sound, members=unread, record=sound.record.replace(b",1\n", b",\n")))) == []
+
+
 def test_signatures_need_no_hash_in_record() -> None:
     assert list(problems(with_member(wheel(), f"{INFO}/RECORD.jws"))) == []
 
@@ -130,3 +148,9 @@ def test_of_a_package_that_need_not_be_native_a_wheel_for_every_platform_does() 
 def test_a_name_that_is_no_wheels_is_a_value_error() -> None:
     with pytest.raises(ValueError, match=r"Invalid wheel filename"):
         WheelName.parse("x-1.0.zip")
+
+
+@pytest.mark.parametrize("filename", ["x-1.0-1/../../y-py3-none-any.whl", "x-1.0-1\\y-py3-none-any.whl"])
+def test_a_path_is_no_wheels_name_although_a_build_tag_may_be_anything(filename: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"Invalid wheel filename (it is a path): {filename!r}")):
+        WheelName.parse(filename)

@@ -192,6 +192,32 @@ def test_nothing_to_ask_asks_nothing(web: WebServer, tmp_path: Path) -> None:
     assert web.connections == 0
 
 
+def test_what_was_begun_is_not_asked_again(web: WebServer, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        web.replies[f"/simple/{name}/"] = page(sdist(name))
+    with index(web, tmp_path) as public:
+        public.begin(["c", "B"])
+        assert list(public.fetch(["a", "b"])) == ["a", "b"]
+        assert sorted(asked.path for asked in web.asked) == ["/simple/a/", "/simple/b/", "/simple/c/"]
+        assert list(public.fetch(["a"])) == ["a"]
+    assert len(web.asked) == 4
+
+
+def test_the_fault_of_what_was_begun_is_raised_where_it_is_fetched(web: WebServer, tmp_path: Path) -> None:
+    web.replies["/simple/a/"] = Reply(status=403)
+    with index(web, tmp_path) as public:
+        public.begin(["a"])
+        with pytest.raises(ServiceFailed, match="403 Forbidden"):
+            public.fetch(["b"])
+
+
+def test_nothing_to_begin_begins_nothing(web: WebServer, tmp_path: Path) -> None:
+    with index(web, tmp_path) as public:
+        public.begin([])
+        assert public.fetch([]) == {}
+    assert web.asked == []
+
+
 def test_connections_are_used_again(web: WebServer, tmp_path: Path) -> None:
     fetch(web, tmp_path, *(f"pkg{number}" for number in range(60)))
 

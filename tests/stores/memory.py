@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import io
+import threading
 from collections import Counter
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import ServiceFailed
 from tasks.core.storage import Absent, Changed, Condition, Head, IfMatch, Kind, Stored, Written
+from tasks.ranges import open_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
+    from typing import BinaryIO
 
     from tasks.stores import Store
 
 
 class MemoryStore:
-    """Objects by path. With ``known_tokens`` false only the store itself knows an object's token, as some buckets do."""
+    """Objects by path. With ``known_tokens`` false it is as some buckets are: only they know an object's token, and of
+    no object the sha256."""
 
     def __init__(self, objects: dict[str, bytes] | None = None, *, known_tokens: bool = True) -> None:
         self.location = "memory"
@@ -33,7 +37,10 @@ class MemoryStore:
 
     def head(self, path: str) -> Head | None:
         data = self.objects.get(_checked(path))
-        return None if data is None else Head(token=self._token(data), size=len(data))
+        if data is None:
+            return None
+        sha256 = hashlib.sha256(data).hexdigest() if self.known_tokens else None
+        return Head(token=self._token(data), size=len(data), sha256=sha256)
 
     def put(
         self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
@@ -53,51 +60,78 @@ class MemoryStore:
     def list(self, prefix: str) -> Iterator[str]:
         yield from sorted(path for path in self.objects if path.startswith(prefix))
 
-    @contextmanager
-    def local(self, path: str) -> Iterator[Path | None]:
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
         data = self.objects.get(_checked(path))
-        with tempfile.TemporaryDirectory() as directory:
-            file = Path(directory, path.rpartition("/")[2])
-            if data is not None:
-                file.write_bytes(data)
-            yield file if data is not None else None
+        if data is None:
+            return nullcontext()
+        return open_ranges(len(data), lambda start, stop: data[start:stop])
 
     def token_of(self, data: bytes) -> str | None:
         return self._token(data) if self.known_tokens else None
 
     def _token(self, data: bytes) -> str:
-        return hashlib.sha256(data).hexdigest() if self.known_tokens else hashlib.md5(b"salt" + data).hexdigest()  # noqa: S324
+        digest = hashlib.sha256() if self.known_tokens else hashlib.md5(b"salt")  # noqa: S324
+        digest.update(data)
+        return digest.hexdigest()
 
 
 class CountingStore:
-    """Passes everything on, and counts the requests that a remote store would see, by verb."""
+    """Passes everything on, and counts the requests that a remote store would see, by verb.
+
+    What is opened costs a ``get`` for each range of it that is fetched; ``fetched`` says which, as path, start, stop.
+    """
 
     def __init__(self, below: Store) -> None:
         self.below = below
         self.location = below.location
         self.requests: Counter[str] = Counter()
+        self.asked: list[str] = []
+        """Each request, as its verb and its path, in the order in which they came."""
+        self._lock = threading.Lock()
+        self.fetched: list[tuple[str, int, int]] = []
 
     def get(self, path: str) -> Stored | None:
-        self.requests["get"] += 1
+        self._count("get", path)
         return self.below.get(path)
 
     def head(self, path: str) -> Head | None:
-        self.requests["head"] += 1
+        self._count("head", path)
         return self.below.head(path)
 
     def put(
         self, path: str, data: bytes | Path, *, kind: Kind, condition: Condition = None, sha256: str | None = None
     ) -> Written | Changed:
-        self.requests["put"] += 1
+        self._count("put", path)
         return self.below.put(path, data, kind=kind, condition=condition, sha256=sha256)
 
     def list(self, prefix: str) -> Iterator[str]:
-        self.requests["list"] += 1
+        self._count("list", prefix)
         return self.below.list(prefix)
 
-    def local(self, path: str) -> AbstractContextManager[Path | None]:
-        self.requests["get"] += 1
-        return self.below.local(path)
+    def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
+        return self._opened(path)
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[BinaryIO | None]:
+        with self.below.open(path) as file:
+            if file is None:
+                self._count("get", path)
+                yield None
+                return
+
+            def fetch(start: int, stop: int) -> bytes:
+                self._count("get", path)
+                self.fetched.append((path, start, stop))
+                file.seek(start)
+                return file.read(stop - start)
+
+            with open_ranges(file.seek(0, io.SEEK_END), fetch) as ranges:
+                yield ranges
+
+    def _count(self, verb: str, path: str) -> None:
+        with self._lock:
+            self.requests[verb] += 1
+            self.asked.append(f"{verb} {path}")
 
     def token_of(self, data: bytes) -> str | None:
         return self.below.token_of(data)

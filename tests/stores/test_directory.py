@@ -10,8 +10,8 @@ import pytest
 
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.storage import IF_ABSENT, Kind
-from tasks.stores import open_store
 from tasks.stores.directory import DirectoryStore
+from tasks.stores.places import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,6 +162,17 @@ def test_a_directory_that_may_not_be_entered_is_an_error_and_not_absence(tmp_pat
     )
 
 
+def test_an_index_below_a_directory_that_may_not_be_entered_is_an_error_and_not_absence(tmp_path: Path) -> None:
+    index = tmp_path / "closed" / "index"
+    index.mkdir(parents=True)
+    index.parent.chmod(0)
+
+    assert as_plain_user(ATTEMPT, str(index), "get") == (
+        f"3 cannot read {index}/simple/index.json: permission denied; "
+        "this is not taken for an empty index: give read permission"
+    )
+
+
 def test_a_read_only_index_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
 
@@ -171,9 +182,12 @@ def test_a_read_only_index_says_so(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("location", ["s3://bucket/prefix", "ftp://host/x", ""])
+@pytest.mark.parametrize(
+    "location", ["ftp://host/x", "s4://bucket", "s3:/bucket/x", "s3:bucket", "https:/host/x", " s3://bucket", ""]
+)
 def test_a_location_of_an_unknown_scheme_is_bad_input(location: str) -> None:
     with pytest.raises(BadInput) as error:
         open_store(location)
 
-    assert error.value.messages == (f"the index is {location or '(empty)'!r}, expected a directory",)
+    said = f"the index is {location or '(empty)'!r}, expected a directory or s3://bucket/prefix"
+    assert error.value.messages == (said,)

@@ -11,7 +11,7 @@ from tasks.core.index import ProjectPage
 from tasks.core.index_file import IndexFile
 from tasks.core.project_list import ListedProject, ProjectList
 from tasks.stores.directory import DirectoryStore
-from tasks.stores.shelves import read_shelves
+from tasks.stores.shelves import InStore, read_shelves
 from tests.stores.memory import CountingStore, MemoryStore
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Reader:
     def read(self, *names: str) -> tuple[list[str], dict[str, int]]:
         """Return the wheels of the projects, and how many requests were made."""
         counting = CountingStore(self.store)
-        found = read_shelves(counting, {canonicalize_name(name) for name in names or ("demo",)}, self.cache)
+        found = read_shelves(InStore(counting), {canonicalize_name(name) for name in names or ("demo",)}, self.cache)
         wheels = [wheel.filename for shelf in found.values() for each in shelf.wheels.values() for wheel in each]
         return wheels, dict(counting.requests)
 
@@ -130,7 +130,7 @@ def test_two_indexes_do_not_share_a_cache(tmp_path: Path) -> None:
         for path, data in index(page(filename)).items():
             (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name / path).write_bytes(data)
-        found = read_shelves(DirectoryStore(str(tmp_path / name)), {canonicalize_name("demo")}, cache)
+        found = read_shelves(InStore(DirectoryStore(str(tmp_path / name))), {canonicalize_name("demo")}, cache)
         wheels += [wheel.filename for wheel in found[canonicalize_name("demo")].of_version(Version("1.0.0"))]
 
     assert wheels == [CP311, CP312]
@@ -167,8 +167,8 @@ def test_what_a_page_says_of_a_wheel_is_kept(tmp_path: Path) -> None:
     )
     reader = Reader(tmp_path, ProjectPage(name=canonicalize_name("demo"), serial=1, files=(file,)))
 
-    first = read_shelves(reader.store, {canonicalize_name("demo")}, tmp_path)
-    again = read_shelves(reader.store, {canonicalize_name("demo")}, tmp_path)
+    first = read_shelves(InStore(reader.store), {canonicalize_name("demo")}, tmp_path)
+    again = read_shelves(InStore(reader.store), {canonicalize_name("demo")}, tmp_path)
 
     assert first == again
     (wheel,) = again[canonicalize_name("demo")].of_version(Version("1.0"))
@@ -186,7 +186,7 @@ def test_an_index_without_a_list_is_listed_once(tmp_path: Path) -> None:
 
 
 def test_an_index_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert read_shelves(DirectoryStore(str(tmp_path / "none")), {canonicalize_name("demo")}, tmp_path) == {}
+    assert read_shelves(InStore(DirectoryStore(str(tmp_path / "none"))), {canonicalize_name("demo")}, tmp_path) == {}
 
 
 def test_a_page_that_is_none_is_said_and_not_taken_for_empty(tmp_path: Path) -> None:

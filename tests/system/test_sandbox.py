@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +18,7 @@ import pytest
 
 from tests.test_build_requirements import factory_in
 from tests.workers.conftest import real_sdists, wheelhouse
-from tests.workers.helper_jobs import Outcome, backend, job_for, perform, sdist_of, write_wheel
+from tests.workers.helper_jobs import Outcome, backend, finish, job_for, perform, sdist_of, start, write_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -216,11 +217,14 @@ def kept(folder: Path) -> list[Path]:
     return sorted(path for path in (folder / "shared").iterdir() if not path.name.endswith(".lock"))
 
 
-def build_with_helped(folder: Path, wheels: Path, **changes: object) -> Outcome:
-    """Build what requires ``helped``, in an environment that is kept; it tells what it found there."""
+def helped_job(folder: Path, wheels: Path) -> dict[str, Any]:
+    """Return a job for what requires ``helped``, in an environment that is kept; it tells what it found there."""
     sdist = sdist_of(folder, backend("import helped; seen = helped.WHICH" + TELL), requires='"helped"')
-    job = job_for(sdist, folder, sandbox="require", wheelhouse=str(wheels), shared=str(folder / "shared"), check=None)
-    return perform({**job, **changes}, folder)
+    return job_for(sdist, folder, sandbox="require", wheelhouse=str(wheels), shared=str(folder / "shared"), check=None)
+
+
+def build_with_helped(folder: Path, wheels: Path) -> Outcome:
+    return perform(helped_job(folder, wheels), folder)
 
 
 def helped_in(wheels: Path, which: str) -> None:
@@ -251,6 +255,22 @@ def test_an_environment_is_used_for_a_week_and_removed_when_no_build_can_be_in_i
     made.rename(last)
     build_with_helped(tmp_path, wheels)
     assert kept(tmp_path) == [last, made]
+
+
+def test_two_builds_do_not_remove_old_environments_at_the_same_time(tmp_path: Path) -> None:
+    wheels, shared = tmp_path / "wheels", tmp_path / "shared"
+    helped_in(wheels, "one")
+    (shared / "1-0123456789abcdef" / "env").mkdir(parents=True)
+    with (shared / "old.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        job = helped_job(tmp_path, wheels)
+        helper = start(job, tmp_path)
+        assert helper.stdout is not None
+        said = next(line for line in helper.stdout if "waiting" in line or "failed" in line or "building" in line)
+        assert said == "spare-tire: waiting for another action that removes old environments\n"
+        assert (shared / "1-0123456789abcdef" / "env").exists()
+    assert told(finish(helper, job)) == "one"
+    assert [path.name for path in kept(tmp_path) if path.name.startswith("1-")] == []
 
 
 def test_an_environment_that_was_not_finished_is_made_anew(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import json
 import os
@@ -432,6 +433,21 @@ def test_left_overs_that_nobody_may_write_to_are_removed(tmp_path: Path, wheelho
     outcome = perform(job_for(sdist_of(tmp_path, code), tmp_path, wheelhouse=str(wheelhouse)), tmp_path)
     assert outcome.status == 0
     assert list((tmp_path / "root").iterdir()) == []
+
+
+def test_what_killed_builds_left_is_removed_and_what_is_in_use_is_not(tmp_path: Path, wheelhouse: Path) -> None:
+    killed, used, other = (tmp_path / "root" / name for name in ("0" * 16, "1" * 16, "environments"))
+    for folder in (killed, used, other):
+        (folder / "source").mkdir(parents=True)
+    with (used.with_suffix(".lock")).open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        outcome = perform(job_for(sdist_of(tmp_path, backend()), tmp_path, wheelhouse=str(wheelhouse)), tmp_path)
+    assert outcome.status == 0, outcome.log
+    assert sorted(path.name for path in (tmp_path / "root").iterdir()) == [
+        used.name,
+        f"{used.name}.lock",
+        "environments",
+    ]
 
 
 # --- the build tag and patches ----------------------------------------------------------------------------------------
