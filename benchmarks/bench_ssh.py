@@ -72,7 +72,7 @@ def _sshd(folder: Path) -> Iterator[dict[str, Any]]:
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/authorized_keys\n"
         f"PidFile none\nStrictModes no\nLogLevel VERBOSE\nUsePAM no\n"
-        f'SetEnv "TMPDIR={folder}/scratch" "PATH={path}"\n'
+        f'SetEnv "TMPDIR={folder}/scratch" "PATH={path}" {_installers()}\n'
     )
     Path("/run/sshd").mkdir(exist_ok=True)
     program = shutil.which("sshd") or "/usr/sbin/sshd"
@@ -131,6 +131,12 @@ def _build(instance: str, folder: Path) -> float:
 
 def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "scratch")}
+
+
+def _installers() -> str:
+    """Return what the environment says to installers, which sshd gives to nobody of itself."""
+    said = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_CERT_"))}
+    return " ".join(f'"{name}={value}"' for name, value in sorted({"UV_SYSTEM_CERTS": "1", **said}.items()))
 
 
 def _text(path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tasks import console, options
 from tasks.core import build_report, records
-from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed, SpareTireError
 from tasks.core.junit import junit
 from tasks.core.moments import fixed_moment
 from tasks.core.plan import Plan
@@ -93,17 +93,23 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         for place in visits
     }
     dist = DistDir(chosen.dist)
+    unvisited: list[SpareTireError] = []
     try:
         outcomes = _kept(dist, visits)
         if todo := _without(visits, outcomes):
+            run = _Run(terminal, dist, chosen, plan)
             with _terminable():
-                outcomes += _Run(terminal, dist, chosen, plan).visit_all(todo, workers, outcomes)
+                outcomes += run.visit_all(todo, workers, outcomes)
+            unvisited = run.unvisited
         else:
             terminal.info(_nothing(plan, len(outcomes), chosen.dist))
     except OSError as error:
         where = error.filename or chosen.dist
         raise ServiceFailed(f"{where}: {error.strerror or error}; what was built is kept, a rerun goes on") from error
-    return _tell(outcomes, chosen, terminal)
+    code = _tell(outcomes, chosen, terminal)
+    if unvisited:
+        raise type(unvisited[0])(*(message for error in unvisited for message in error.messages))
+    return code
 
 
 def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: Console) -> int:
@@ -147,6 +153,8 @@ class _Run:
         self._clock = _clock(os.environ)
         self._settings = read_pip_settings()
         self._shelf = Shelf()
+        self.unvisited: list[SpareTireError] = []
+        """Why there is no worker at some place, which costs the other places nothing."""
 
     def visit_all(
         self, todo: Visits, workers: Mapping[Place, Worker], kept: Sequence[ActionOutcome]
@@ -169,7 +177,10 @@ class _Run:
         ]
         for place, actions in todo.items():
             before = [each for each in (*kept, *outcomes) if (each.action.instance, each.action.arch) == place]
-            outcomes += self._visit(place, actions, workers[place], sources, before)
+            try:
+                outcomes += self._visit(place, actions, workers[place], sources, before)
+            except (BadInput, Refused, ServiceFailed) as error:
+                self.unvisited.append(error)
         return outcomes
 
     def _visit(

@@ -219,9 +219,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             "m.yml:2: instances.a.python.cp312: expected an absolute path of letters, digits and '._+-', found 'python3.12'",
         ),
         (
-            "instances:\n  'a,arch=x86_64': {worker: ssh, host: h}\n"
-            "targets:\n  t: {instance: a, arch: aarch64, platform_tag: p, python: [cp312]}\npackages: {}\n",
-            "m.yml:4: targets.t: the instance 'a' is not declared for aarch64, only as a,arch=x86_64",
+            "instances: {'a,arch=x86_64': {worker: ssh, host: h}}\ntargets:\n  t: {instance: a, arch: aarch64, platform_tag: p, python: [cp312]}\npackages: {}\n",
+            "m.yml:3: targets.t: the instance 'a' is not declared for aarch64, only as a,arch=x86_64",
         ),
         (
             "targets:\n  t: {instance: a/1, arch: x, platform_tag: bad-tag, python: [cp3]}\npackages: {}\n",

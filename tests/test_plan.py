@@ -377,3 +377,17 @@ def test_a_legacy_index_of_packages_and_foreign_pages_counts_as_present(
         f"freebsd cp312 x 1.0: on the index: X-1.0-cp312-cp312-{FREEBSD}.whl\n"
         "freebsd cp312 x 2.0: in error: X has no version 2.0 (newest: 1.0)\n"
     )
+
+
+def test_a_plan_says_where_the_private_keys_are(here: Here) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    said = "{worker: ssh, host: h, identity_file: FILE}"
+    for file, found in (
+        ("keys/id", f"{here.matrix.absolute().parent}/keys/id"),
+        ("~/.ssh/id", "~/.ssh/id"),
+        ("/k/id", "/k/id"),
+    ):
+        instances = f"instances: {{freebsd/15.1: {said.replace('FILE', file)}}}\ntargets:\n"
+        here.ask("  X: [latest]\n", TARGETS.replace("targets:\n", instances))
+        assert plan.main(["--matrix", str(here.matrix.absolute())]) == 0
+        assert json.loads(here.plan.read_bytes())["instances"]["freebsd/15.1"]["identity_file"] == found

@@ -43,11 +43,11 @@ def tell(nodes: Nodes, *, result_on_stdout: bool, environ: Mapping[str, str] = o
         _append("GITHUB_OUTPUT", environ, _github_outputs(nodes))
 
 
-def summarize(stage: str, report: str, *, result_on_stdout: bool, environ: Mapping[str, str] = os.environ) -> None:
-    """Put Markdown on the page of the run."""
+def summarize(name: str, report: str, *, result_on_stdout: bool, environ: Mapping[str, str] = os.environ) -> None:
+    """Put Markdown on the page of the run; on Azure under a name, one of its kind in a job."""
     if "TF_BUILD" in environ:
         # Read when the step has ended, so it lies where only the job's end removes it.
-        file = Path(environ.get("AGENT_TEMPDIRECTORY") or "build", f"{stage}.md").absolute()
+        file = Path(environ.get("AGENT_TEMPDIRECTORY") or "build", f"{name}.md").absolute()
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(report, encoding="utf-8")
@@ -69,7 +69,8 @@ def telling(
         except SpareTireError as error:
             lines = "\n".join(f"- {text(message)}" for message in error.messages)
             report = f"### {stage.capitalize()} was stopped\n\n{lines}\n"
-            summarize(stage, report, result_on_stdout=bool(getattr(chosen, "json", False)), environ=environ)
+            as_json = bool(getattr(chosen, "json", False))
+            summarize(f"{stage}-stopped", report, result_on_stdout=as_json, environ=environ)  # beside what it has done
             raise
 
     return told

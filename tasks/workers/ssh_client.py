@@ -165,7 +165,8 @@ def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
             f"the host key of {host}{found} is not one that {whose}: it is another host, or has a new key; "
             "compare the key's fingerprint on the host itself before you change host_key or known_hosts"
         )
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+    words = [line.strip() for line in lines if line.strip() and not line.startswith("spare-tire-fact ")]
+    last = words[-1] if words else "the connection ended before the host had said what it is"
     if "Permission denied" in said:
         last += "; it takes none of the keys that the agent, identity_file or your ssh configuration offer"
     return ServiceFailed(f"{host} cannot be reached by ssh: {last}")

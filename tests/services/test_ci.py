@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,6 @@ from tasks.services import ci
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 AZURE = {
     "TF_BUILD": "True",
@@ -90,6 +90,21 @@ def test_what_stopped_a_stage_is_on_the_page_and_stops_it_still(tmp_path: Path) 
         ci.telling("build", stopped, environ)(None, None)
     said = "### Build was stopped\n\n- https://x.test/ is \\<gone\\>\n- two\n"
     assert (tmp_path / "summary").read_text() == said
+
+
+def test_what_stopped_a_stage_takes_the_place_of_no_other_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ = {**AZURE, "AGENT_TEMPDIRECTORY": str(tmp_path)}
+
+    def partly(_chosen: None, _terminal: None) -> int:
+        ci.summarize("build", "# done\n", result_on_stdout=False, environ=environ)
+        raise ServiceFailed("gone")
+
+    with pytest.raises(ServiceFailed, match=r"^gone$"):
+        ci.telling("build", partly, environ)(None, None)
+    files = [line.removeprefix("##vso[task.uploadsummary]") for line in capsys.readouterr().out.splitlines()]
+    assert [Path(file).read_text() for file in files] == ["# done\n", "### Build was stopped\n\n- gone\n"]
 
 
 def test_a_stage_that_is_not_stopped_ends_as_it_does(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,7 +71,7 @@ def root_file_system(architecture: str = "amd64") -> Path:
     """Return a small Debian with a compiler, CPython and sshd, unpacked only; ``architecture`` as Debian names it."""
     if architecture in QEMU:
         _register(QEMU[architecture])
-    asked = " ".join([SUITE, architecture, *PACKAGES, LOGGED, SETTINGS])
+    asked = " ".join([SUITE, architecture, *PACKAGES, LOGGED, SETTINGS, "compiled 2"])
     place = cache() / f"{architecture}-{sha256(asked.encode()).hexdigest()[:16]}"
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_suffix(".lock").open("w") as lock:
@@ -83,8 +83,7 @@ def root_file_system(architecture: str = "amd64") -> Path:
             command = ["mmdebstrap", "--quiet", *options, f"--include={','.join(PACKAGES)}", SUITE, str(part)]
             subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
             _furnish(part)
-            if architecture not in QEMU:  # emulated, it takes longer than it saves
-                subprocess.run(["chroot", str(part), "python3", "-m", "compileall", "-q", "/usr/lib"], check=True)
+            _compile(part, architecture)
             part.rename(place)
     return place
 
@@ -104,6 +103,19 @@ def _furnish(root: Path) -> None:
     os.chown(root / "home/packager", 1000, 1000)
     (root / "tmp").chmod(0o1777)
     subprocess.run(["ldconfig", "-r", str(root)], check=True)
+
+
+def _compile(root: Path, architecture: str) -> None:
+    """Compile the modules of its Python, which is the same whatever the processor: not where that is emulated."""
+    if architecture not in QEMU:
+        compile_all = ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/usr/lib"]
+        subprocess.run(["chroot", str(root), *compile_all], check=True)
+        return
+    other = root_file_system()
+    for folder in other.glob("usr/lib/python3*/**/__pycache__"):
+        beside = root / folder.relative_to(other)
+        if beside.parent.is_dir():
+            shutil.copytree(folder, beside, dirs_exist_ok=True)
 
 
 def _register(program: str) -> None:
@@ -126,6 +138,7 @@ class Host:
     machine: str = "x86_64"
     with_uv: bool = True
     """Whether it has the program uv, which makes environments faster than pip."""
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="spare-tire-host-"))
@@ -140,22 +153,37 @@ class Host:
         if self.with_uv and self.machine == os.uname().machine:
             (self.upper / "usr/local/bin").mkdir(parents=True)
             shutil.copy(find_uv() or "", self.upper / "usr/local/bin/uv")
-        self.namespace, self.number = _namespace()
+        self.number = _cable()
+        self.namespace = f"spare-tire-{self.number}-{os.getpid()}"
         self.address = f"10.77.{self.number}.2"
         self.gateway = f"10.77.{self.number}.1"
         """This machine, as the host sees it."""
-        veth, peer = self.veth, ("peer", "name", "eth0", "netns", self.namespace)
-        _ip("link", "add", veth, "type", "veth", *peer)
-        _ip("address", "add", f"{self.gateway}/24", "dev", veth)
-        _ip("link", "set", veth, "up")
+        try:
+            self._connect()
+            self.turn_on()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _connect(self) -> None:
+        _ip("netns", "add", self.namespace)
+        _ip("address", "add", f"{self.gateway}/24", "dev", self.veth)
+        _ip("link", "set", self.veth, "up")
+        _ip("link", "set", f"{self.veth}-there", "netns", self.namespace, "name", "eth0")
         _ip("-n", self.namespace, "address", "add", f"{self.address}/24", "dev", "eth0")
         for name in ("lo", "eth0"):
             _ip("-n", self.namespace, "link", "set", name, "up")
-        self.turn_on()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self.vanish()
+        self.turn_off()
+        for words in (
+            ("route", "delete", "unreachable", self.address),
+            ("netns", "delete", self.namespace),
+            ("link", "delete", self.veth),
+        ):
+            with suppress(subprocess.CalledProcessError):  # it may have gone already
+                _ip(*words)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
@@ -196,15 +224,19 @@ class Host:
 
     def turn_off(self) -> None:
         """Stop it at once, with all that runs there; what is in ``/tmp`` is gone."""
-        self._process.kill()
-        self._process.wait()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
         (self.upper / "var/log/sshd").unlink(missing_ok=True)
 
     def vanish(self) -> None:
         """Take it off the network for good, with its namespace."""
         self.turn_off()
-        subprocess.run(["ip", "netns", "delete", self.namespace], check=False, capture_output=True)
-        subprocess.run(["ip", "link", "delete", self.veth], check=False, capture_output=True)
+        _ip("route", "add", "unreachable", self.address)
+        end = f"{self.veth}-there"  # the cable stays, and with it the number: no other host takes the address
+        for words in (("eth0", "down"), ("eth0", "name", end), (end, "netns", str(os.getpid()))):
+            _ip("-n", self.namespace, "link", "set", *words)
+        _ip("netns", "delete", self.namespace)
 
     def plug(self, *, into: bool) -> None:
         """Pull its cable, of which neither side is told, or put it back."""
@@ -224,7 +256,7 @@ class Host:
 
     def processes(self) -> dict[int, str]:
         """Return the command lines of what runs there, by this machine's process ids."""
-        return dict(_tree(self._process.pid))
+        return dict(_tree(self._process.pid)) if self._process is not None else {}
 
     @property
     def files(self) -> Path:
@@ -233,6 +265,7 @@ class Host:
 
     @property
     def _init(self) -> int:
+        assert self._process is not None
         (init,) = _children(self._process.pid)
         return init
 
@@ -287,22 +320,18 @@ def lacking(programs: Mapping[str, str]) -> str | None:
     return f"hosts take {wanted}; `nox -s tests-system` installs them" if missing else None
 
 
-def _namespace() -> tuple[str, int]:
-    """Make a network namespace whose number no other test run has; remove those that killed ones have left."""
+def _cable() -> int:
+    """Lay a cable whose number no other host has, at which the kernel helps; remove what killed test runs have left."""
     listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
     for name in (line.split()[0] for line in listed.splitlines() if line.startswith("spare-tire-")):
         *_, used, owner = name.split("-")
         if not Path(f"/proc/{owner}").exists():
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
             subprocess.run(["ip", "link", "delete", f"st{used}"], check=False, capture_output=True)
-    links = set(os.listdir("/sys/class/net"))  # noqa: PTH208 - names
     for number in range(100, 250):
-        name = f"spare-tire-{number}-{os.getpid()}"
-        if f"st{number}" in links:
-            continue
-        done = subprocess.run(["ip", "netns", "add", name], check=False, capture_output=True)
-        if done.returncode == 0:
-            return name, number
+        with suppress(subprocess.CalledProcessError):
+            _ip("link", "add", f"st{number}", "type", "veth", "peer", "name", f"st{number}-there")
+            return number
     raise RuntimeError("there is no number left for a host")
 
 

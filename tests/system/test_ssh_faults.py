@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import threading
+import time
 from dataclasses import replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks.core.errors import Failed
 from tasks.workers.ssh import HostLost, SshWorker
 from tests.system.hosts import Host, make_host
 from tests.system.ssh_stage import INSTANCE, WAIT, Build, eventually, quiet, spam, tries, wheel_of, write_plan
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 LARGE = 192 * 1024 * 1024
 """Bytes of a file that is under way for a while."""
+OTHER = hashlib.sha256(b"other\n").hexdigest()
 
 
 @pytest.fixture
@@ -257,3 +262,89 @@ def test_a_compiler_that_is_missing_is_named(host: Host, tmp_path: Path) -> None
         "the build failed: FileNotFoundError: [Errno 2] No such file or directory: 'cc' "
         "(no C compiler is there: looked for x86_64-linux-gnu-gcc and cc and gcc and clang on PATH; install one, gcc or clang)"
     )
+
+
+# ── What the far side does, whoever asks ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_host_that_is_silent_for_long_is_gone_on_with_and_what_it_did_before_harms_nobody(
+    host: Host, tmp_path: Path
+) -> None:
+    """The first connection's sshd is stopped, and hears only later that nobody is there."""
+    write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path, before=WAIT, patient=2))
+    build = Build(tmp_path)
+    build.until(": waiting")
+    stopped = [pid for pid, command in host.processes().items() if command.startswith("sshd: root")]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    build.until(": waiting")
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    assert eventually(lambda: not set(stopped) & set(host.processes()), 30)
+    time.sleep(1)
+    (host.files / "tmp/tries-spam").write_text("xxx")  # the second build may end now
+
+    code, _ = build.end()
+
+    assert code == 0, build.said
+    assert tries(host, "spam") == 3
+    assert host.connections() == 2
+
+
+def test_what_arrives_there_with_another_digest_is_not_kept(host: Host) -> None:
+    with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
+        agent = f"{PurePosixPath(worker.put(b'text', 'file')).parent}/agent.sh"
+        answer = host.run(f"echo other | sh {agent} store {'0' * 64} spam.tar.gz 2>&1; echo $?").splitlines()
+        assert answer == [f"it arrived with the sha256 {OTHER}", "4"]
+        assert list(host.files.glob("tmp/spare-tire-0/files/*/*")) == []
+
+
+def test_what_arrives_here_with_another_digest_is_not_taken(host: Host, tmp_path: Path) -> None:
+    back, raised = tmp_path / "back", []
+    with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
+        there = f"{worker.directory('output')}/large"
+        host.run(f"head -c {LARGE} /dev/urandom >{there}")
+
+        def fetch() -> None:
+            with pytest.raises(Failed) as caught:
+                worker.get(there, back)
+            raised.append(str(caught.value))
+
+        fetching = threading.Thread(target=fetch)
+        fetching.start()
+        assert eventually(lambda: back.exists() and back.stat().st_size > 0)
+        host.run(f"echo more >>{there}")
+        fetching.join()
+    assert raised[0].startswith(f"{there} arrived with the sha256 ")
+
+
+def test_what_nobody_came_back_to_is_removed_and_what_somebody_uses_is_not(host: Host) -> None:
+    root = "/tmp/spare-tire-0"  # noqa: S108 - the host's
+    visits, files = f"{root}/visit-", f"{root}/files/"
+    host.run(f"mkdir -m 700 {root}; mkdir {visits}old {visits}long {visits}new")
+    host.run(f"mkdir -p {files}old {files}new; echo 999999 >{visits}old/keeper; echo 1 >{visits}long/keeper")
+    host.run(f"touch -d '3 hours ago' {visits}old {visits}long; touch -d '15 days ago' {files}old")
+
+    with SshWorker(host.instance(INSTANCE), "x86_64"):
+        pass
+
+    assert host.run("ls /tmp/spare-tire-0").split() == ["files", "visit-long", "visit-new"]
+    assert host.run(f"ls {files}").split() == ["new"]
+
+
+def test_as_many_builds_as_sshd_takes_sessions_for_run_side_by_side(host: Host) -> None:
+    """Beside them there are transfers; each build waits for all others, so fewer would not end."""
+    meet = 'touch "$0-$1"; while [ "$(ls "$0"-* | wc -l)" -lt "$2" ]; do sleep 0.05; done'
+    with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
+        most = worker.jobs(50)
+        at = f"{worker.directory('meet')}/at"
+        runs = [worker.start(["sh", "-c", meet, at, str(n), str(most)], lambda _: None) for n in range(most)]
+        ends: list[int] = []
+        waiting = [threading.Thread(target=lambda each=each: ends.append(each.wait().returncode)) for each in runs]
+        sending = [threading.Thread(target=worker.put, args=(b"x" * n, f"file-{n}")) for n in range(8)]
+        for thread in (*waiting, *sending):
+            thread.start()
+        for thread in (*waiting, *sending):
+            thread.join(60)
+        assert (most, ends) == (6, [0] * 6)
+    assert host.connections() == 1
