@@ -122,8 +122,8 @@ class SshWorker:
         self._agent = f"{self.root}/{self._visit}/agent.sh"
         self._processors = int(said["processors"]) if said["processors"].isdecimal() else 1
         self._sandboxed = said["system"] != "Linux" or bool(said["bwrap"])
-        answers = [(Path(path), text) for path, _, text in (each.partition("\t") for each in facts.get("python", []))]
-        self._discovered: Discovered = discovered(answers)
+        answers = sorted((each.split("\t", 2) for each in facts.get("python", [])), key=lambda each: int(each[0]))
+        self._discovered: Discovered = discovered((Path(path), text) for _, path, text in answers)
 
     def warnings(self) -> Sequence[str]:
         """Warn where nothing keeps a build away from what else is on a Linux host."""
