@@ -114,11 +114,13 @@ class Connection:
         threading.Thread(target=self._attend, name="ssh", daemon=True).start()
         try:
             self._master.tell(opening)
-            if not self._ready.wait(PATIENCE):
-                raise ServiceFailed(f"{self._address.host} does not answer within {PATIENCE:g} s")
-        except BaseException:  # an interruption too: nothing is left waiting for the host
+            answered = self._ready.wait(PATIENCE)
+        except BaseException:  # an interruption: nothing is left waiting for the host
             self.close(politely=False)
             raise
+        if not answered:
+            self.close(politely=False)
+            raise ServiceFailed(f"{self._address.host} does not answer within {PATIENCE:g} s")
         if self._lines[-1:] != [READY]:
             raise _reason(self._address, self._lines)
         return self._lines[:-1]
