@@ -81,26 +81,34 @@ places() {
     IFS=$old
 }
 
-ask() {
-    fact python "$1	$("$1" -I -S -c "$probe" 2>&1 </dev/null | tail -n 1)"
-}
-
-pythons() {
+candidates() {
     for python in "$@"; do
-        ask "$python"
+        printf '%s\n' "$python"
     done
     places | while read -r place; do
         versioned=
         for python in "$place"/python3.[0-9] "$place"/python3.[0-9][0-9] "$place"/python3.[0-9][0-9]t; do
             if [ -f "$python" ] && [ -x "$python" ]; then
                 versioned=yes
-                ask "$python"
+                printf '%s\n' "$python"
             fi
         done
         if [ -z "$versioned" ] && [ -x "$place/python3" ]; then
-            ask "$place/python3"
+            printf '%s\n' "$place/python3"
         fi
     done
+}
+
+# All at once; their numbers say in which order they were found.
+pythons() {
+    candidates "$@" | {
+        number=0
+        while read -r python; do
+            number=$((number + 1))
+            fact python "$number	$python	$("$python" -I -S -c "$probe" 2>&1 </dev/null | tail -n 1)" &
+        done
+        wait
+    }
 }
 
 tell() {

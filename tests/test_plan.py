@@ -289,8 +289,11 @@ def test_a_plan_for_other_machines_does_not_depend_on_this_one(here: Here, monke
         TARGETS.replace("targets:\n", "instances: {local: {worker: local}}\ntargets:\n  host: {instance: local}\n"),
     )
     arguments = ["--target", "freebsd"]
+    assert plan.main([]) == 0
+    whole = json.loads(here.plan.read_bytes())
     assert plan.main(arguments) == 0
     anywhere = here.plan.read_bytes()
+    assert json.loads(anywhere)["matrix"] != whole["matrix"]
 
     monkeypatch.setenv("PATH", str(here.folder))  # where no Python is
     assert plan.main(arguments) == 0

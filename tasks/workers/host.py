@@ -81,9 +81,13 @@ class Host:
 
     def _prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
         worker = self.worker
+        files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
+        named = [(path, f"sources/{number}/{path.name}") for number, path in enumerate(files)]  # two may have one name
+        helper, *sent = worker.put_all([(HELPER, "helper.py"), *named])
+        self._sent = dict(zip(files, sent, strict=True))
         values = {
             "root": worker.root,
-            "helper": worker.put(HELPER, "helper.py"),
+            "helper": helper,
             "path": worker.path,
             "may_install": "yes" if worker.may_install else "no",
             "system_packages": sorted({name for action in actions for name in action.rules.system_packages or ()}),
@@ -92,9 +96,6 @@ class Host:
         script = render(BUILD_HOST, values)
         self._script = worker.put(script.encode(), "build_host.sh")
         self.tools = {"helper.py": sha256_of(HELPER), "build_host.sh": hashlib.sha256(script.encode()).hexdigest()}
-        files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
-        named = [(path, f"sources/{number}/{path.name}") for number, path in enumerate(files)]  # two may have one name
-        self._sent = dict(zip(files, worker.put_all(named), strict=True))
         lines: list[str] = []
 
         def on_line(line: str) -> None:

@@ -12,6 +12,7 @@ import secrets
 import shlex
 import tempfile
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,8 @@ RECONNECTIONS = 2
 """How often a visit's connection is made again."""
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before each try to make it again: a host that restarts needs some time."""
+COMING_BACK = 45.0
+"""Seconds after which no try begins any more: each may take some itself."""
 MOST_JOBS = 6  # sshd takes ten sessions of a connection: these, the transfers, and the one that listens
 _TRANSFERS = 2
 _NO_FILE = 44  # as ssh_agent.sh says it
@@ -122,8 +125,8 @@ class SshWorker:
         self._agent = f"{self.root}/{self._visit}/agent.sh"
         self._processors = int(said["processors"]) if said["processors"].isdecimal() else 1
         self._sandboxed = said["system"] != "Linux" or bool(said["bwrap"])
-        answers = [(Path(path), text) for path, _, text in (each.partition("\t") for each in facts.get("python", []))]
-        self._discovered: Discovered = discovered(answers)
+        answers = sorted((each.split("\t", 2) for each in facts.get("python", [])), key=lambda each: int(each[0]))
+        self._discovered: Discovered = discovered((Path(path), text) for _, path, text in answers)
 
     def warnings(self) -> Sequence[str]:
         """Warn where nothing keeps a build away from what else is on a Linux host."""
@@ -236,14 +239,14 @@ class SshWorker:
         return True
 
     def _reconnect(self) -> HostLost | None:
-        """Make the connection again, within :data:`PAUSES`; return why there is none."""
+        """Make the connection again, after one of :data:`PAUSES`; return why there is none."""
         lost = f"{self._name}: the connection to {self._address.host} was lost"
         if self._reconnected == RECONNECTIONS:
             return HostLost(f"{lost} {RECONNECTIONS + 1} times")
         self._reconnected += 1
-        last = "the visit is being ended"
+        last, began = "the visit is being ended", time.monotonic()
         for pause in PAUSES:
-            if self._stopping.wait(pause):
+            if self._stopping.wait(pause) or time.monotonic() - began > COMING_BACK:
                 break
             try:
                 self._connect()

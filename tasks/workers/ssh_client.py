@@ -112,8 +112,13 @@ class Connection:
         argv = ["ssh", "-T", "-S", str(self._socket), *options, *self._address.options(self._folder)]
         self._master = process.start([*argv, "--", self._address.host, "exec sh -s"], self._heard, listening=True)
         threading.Thread(target=self._attend, name="ssh", daemon=True).start()
-        self._master.tell(opening)
-        if not self._ready.wait(PATIENCE):
+        try:
+            self._master.tell(opening)
+            answered = self._ready.wait(PATIENCE)
+        except BaseException:  # an interruption: nothing is left waiting for the host
+            self.close(politely=False)
+            raise
+        if not answered:
             self.close(politely=False)
             raise ServiceFailed(f"{self._address.host} does not answer within {PATIENCE:g} s")
         if self._lines[-1:] != [READY]:

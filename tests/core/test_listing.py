@@ -30,6 +30,18 @@ def test_files_are_identified_as_one_by_one(filenames: list[str]) -> None:
     assert [identified(name) for name in filenames] == [identify(FOO, name) for name in filenames]
 
 
+def test_a_wheel_of_a_known_release_still_needs_tags() -> None:
+    """Tags that made no wheel's name once do not make one later, nor do others than those that were seen."""
+    names = [
+        "foo_bar-1.0-py3-none-any.whl",
+        "foo_bar-1.0-3-none-any.whl",
+        "foo_bar-2.0-py3-none-any.whl",
+        "foo_bar-1.0-3-none-any.whl",
+    ]
+    identified = Identifier(FOO)
+    assert [identified(name) is not None for name in names] == [True, False, True, False]
+
+
 def test_of_two_spellings_of_a_version_the_first_is_shown_and_the_release_is_one() -> None:
     names = ["foo_bar-1.0.0-py3-none-any.whl", "foo_bar-1.0-py2-none-any.whl", "foo_bar-1.0.tar.gz"]
     body = "".join(f'<a href="{name}">x</a>' for name in names).encode()

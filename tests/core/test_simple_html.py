@@ -146,3 +146,10 @@ def test_one_odd_anchor_does_not_lead_the_others_astray() -> None:
     page = read_html(ANCHOR + '<a href="foo-2.0.zip#md5=0">x</a>' + WHEEL)
     assert [link.filename for link in page.links] == ["foo-1.0.tar.gz", None, "foo-1.0-py3-none-any.whl"]
     assert page.links[1].url == "foo-2.0.zip"
+
+
+def test_a_quote_that_is_left_open_may_swallow_the_next_anchor() -> None:
+    """As ``html.parser`` has it: found by the properties above, which seldom find it."""
+    text = f'{ANCHOR}<a href="" data-requires-python="""=" data-yanked="""=">foo</a>{WHEEL}'
+    agrees(text)
+    assert len(read_html(text).links) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -65,7 +66,7 @@ class Build:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tasks.build", INSTANCE, "--json", "--verbose", "--no-check", *argv],
             cwd=folder,
-            env={**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")},
+            env={**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "PYTHONFAULTHANDLER": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -85,7 +86,11 @@ class Build:
 
     def end(self, seconds: float = 120) -> tuple[int, dict[str, Any]]:
         """Wait for its end; return the exit code, and what became of each package."""
-        out, err = self.process.communicate(timeout=seconds)
+        try:
+            out, err = self.process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # it then says where its threads are
+            raise AssertionError([*self.said, *self.process.communicate()[1].splitlines()]) from None
         self.said += err.splitlines()
         actions = json.loads(out)["actions"] if out else []
         return self.process.returncode, {each["package"]: each for each in actions}

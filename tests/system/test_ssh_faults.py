@@ -324,6 +324,7 @@ def test_what_nobody_came_back_to_is_removed_and_what_somebody_uses_is_not(host:
     host.run(f"mkdir -m 700 {root}; mkdir {visits}old {visits}long {visits}new")
     host.run(f"mkdir -p {files}old {files}new; echo 999999 >{visits}old/keeper; echo 1 >{visits}long/keeper")
     host.run(f"touch -d '3 hours ago' {visits}old {visits}long; touch -d '15 days ago' {files}old")
+    host.run(f"touch -d '110 minutes ago' {visits}new; touch -d '13 days ago' {files}new")
 
     with SshWorker(host.instance(INSTANCE), "x86_64"):
         pass
