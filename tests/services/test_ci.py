@@ -92,6 +92,15 @@ def test_what_stopped_a_stage_is_on_the_page_and_stops_it_still(tmp_path: Path) 
     assert (tmp_path / "summary").read_text() == said
 
 
+def test_a_fault_of_ours_is_no_partial_success(capsys: pytest.CaptureFixture[str]) -> None:
+    def faulty(_chosen: None, _terminal: None) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        ci.telling("build", faulty, AZURE)(None, None)
+    assert capsys.readouterr() == ("", "##vso[task.complete result=Failed]\n")  # of two results the worse one counts
+
+
 def test_what_stopped_a_stage_takes_the_place_of_no_other_summary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
