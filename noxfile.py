@@ -37,6 +37,7 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
     ),
     "index": ("bench", ["test_index*.py"]),  # the lock that has all stages' libraries: one writes, another's reads
     "lock": ("lock", ["test_lock.py"]),
+    "pipeline": ("plan", ["pipeline"]),  # the harness that runs azure-pipelines.yml reads YAML
     "repository": (None, ["test_repository.py"]),
     "flow": (None, ["test_flow.py"]),
 }
@@ -45,31 +46,40 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
 PROGRAMS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
     "bwrap": "bubblewrap",
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
     "musl-gcc": "musl-tools",
     "nginx": "nginx",
+    "qemu-aarch64-static": "qemu-user-static",
+    "sshd": "openssh-server",
     "strace": "strace",
 }
+
+# The exit codes that are no failure. Azure Pipelines knows a success with issues, but only of a step that ends with 0:
+# a stage that has done a part of its work says so (`tasks.services.ci`, PARTLY), and the session goes along with it.
+PARTLY = {"plan": [1], "build": [1, 3], "publish": [1]}
+DONE = {stage: [0, *(codes if "TF_BUILD" in os.environ else [])] for stage, codes in PARTLY.items()}
 
 
 @nox.session
 def plan(session: nox.Session) -> None:
     """Find out which wheels are missing, and write the plan to build them."""
     install(session, "plan")
-    session.run("python", "-m", "tasks.plan", *session.posargs)
+    session.run("python", "-m", "tasks.plan", *session.posargs, success_codes=DONE["plan"])
 
 
 @nox.session
 def build(session: nox.Session) -> None:
     """Build the planned wheels that this machine can build, or those of one INSTANCE."""
     install(session, "build")
-    session.run("python", "-m", "tasks.build", *session.posargs)
+    session.run("python", "-m", "tasks.build", *session.posargs, success_codes=DONE["build"])
 
 
 @nox.session
 def publish(session: nox.Session) -> None:
     """Publish the built wheels to the package index; ``-- --serve`` shows a directory index."""
     install(session, "publish")
-    session.run("python", "-m", "tasks.publish", *session.posargs)
+    session.run("python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"])
 
 
 @nox.session(default=False, tags=["check"])
@@ -79,6 +89,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", *session.posargs)
     session.run("ruff", "format", *([] if "--fix" in session.posargs else ["--diff"]))
     session.run("check-jsonschema", *AZURE_SCHEMA, "azure-pipelines.yml")
+    workflows = sorted(map(str, Path(".github/workflows").glob("*.yml")))
+    session.run("check-jsonschema", "--builtin-schema=vendor.github-workflows", *workflows)
 
 
 @nox.session(default=False, tags=["check"])

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tasks import console, options
-from tasks.core import records
-from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
+from tasks.core import build_report, records
+from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed, SpareTireError
+from tasks.core.junit import junit
 from tasks.core.moments import fixed_moment
 from tasks.core.plan import Plan
 from tasks.core.records import ActionOutcome
@@ -21,6 +22,7 @@ from tasks.core.selection import JobData, Wish, select
 from tasks.core.sharing import Made, Shelf
 from tasks.distdir import DistDir
 from tasks.progress import display, show_summary
+from tasks.services import ci
 from tasks.services.pip_config import read_pip_settings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
@@ -63,8 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--jobs",
         metavar="N",
         type=_positive,
-        default=_processors(),
-        help="builds side by side (default: the processors)",
+        help="builds side by side (default: the worker's processors)",
     )
     parser.add_argument(
         "--no-check",
@@ -72,11 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="do not install and try the wheels where they are built; their records say so",
     )
     parser.add_argument(
+        "--junit", metavar="FILE", type=Path, help="write what became of each wheel as JUnit's XML, which CIs show"
+    )
+    parser.add_argument(
         "--install-system-packages",
         action="store_true",
         help="have this machine's package manager install what the matrix names as system_packages; mostly takes root",
     )
-    return console.run(parser, argv, _stage)
+    return ci.ended("build", console.run(parser, argv, ci.telling("build", _stage)))
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
@@ -85,26 +89,37 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     job_data = JobData.parse(os.environ["JOB_DATA"]) if os.environ.get("JOB_DATA") else None
     visits = select(plan, str(chosen.plan), wish, job_data)
     workers = {
-        place: open_worker(plan.instances[place[0]], may_install=chosen.install_system_packages) for place in visits
+        place: open_worker(plan.instance(*place), place[1], may_install=chosen.install_system_packages)
+        for place in visits
     }
     dist = DistDir(chosen.dist)
+    unvisited: list[SpareTireError] = []
     try:
         outcomes = _kept(dist, visits)
         if todo := _without(visits, outcomes):
+            run = _Run(terminal, dist, chosen, plan)
             with _terminable():
-                outcomes += _Run(terminal, dist, chosen, plan).visit_all(todo, workers, outcomes)
+                outcomes += run.visit_all(todo, workers, outcomes)
+            unvisited = run.unvisited
         else:
             terminal.info(_nothing(plan, len(outcomes), chosen.dist))
     except OSError as error:
         where = error.filename or chosen.dist
         raise ServiceFailed(f"{where}: {error.strerror or error}; what was built is kept, a rerun goes on") from error
-    return _tell(outcomes, chosen, terminal)
+    code = _tell(outcomes, chosen, terminal)
+    if unvisited:
+        raise type(unvisited[0])(*(message for error in unvisited for message in error.messages))
+    return code
 
 
 def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: Console) -> int:
     outcomes.sort(key=lambda each: (each.action.wheel.filename, each.action.key))
     if any(each.outcome != "kept" for each in outcomes):
         show_summary(terminal, outcomes, str(chosen.dist), os.environ)
+        report = build_report.markdown(outcomes, str(chosen.dist), ci.artifact())
+        ci.summarize("build", report, result_on_stdout=chosen.json)
+    if chosen.junit:
+        _write_results(chosen.junit, outcomes)
     if chosen.json:
         document = {
             "format": "spare-tire/build",
@@ -118,18 +133,28 @@ def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: C
     return Failed.exit_code if "failed" in found else 0
 
 
+def _write_results(file: Path, outcomes: Sequence[ActionOutcome]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(junit(outcomes))
+    except OSError as error:
+        raise BadInput(f"--junit {file}: the results cannot be written there: {error.strerror}") from error
+
+
 class _Run:
     """One run of the stage: the visits, one after the other."""
 
     def __init__(self, terminal: Console, dist: DistDir, chosen: argparse.Namespace, plan: Plan) -> None:
         self._terminal = terminal
         self._dist = dist
-        self._jobs: int = chosen.jobs
+        self._jobs: int | None = chosen.jobs
         self._with_checks: bool = not chosen.no_check
         self._plan = plan
         self._clock = _clock(os.environ)
         self._settings = read_pip_settings()
         self._shelf = Shelf()
+        self.unvisited: list[SpareTireError] = []
+        """Why there is no worker at some place, which costs the other places nothing."""
 
     def visit_all(
         self, todo: Visits, workers: Mapping[Place, Worker], kept: Sequence[ActionOutcome]
@@ -152,7 +177,10 @@ class _Run:
         ]
         for place, actions in todo.items():
             before = [each for each in (*kept, *outcomes) if (each.action.instance, each.action.arch) == place]
-            outcomes += self._visit(place, actions, workers[place], sources, before)
+            try:
+                outcomes += self._visit(place, actions, workers[place], sources, before)
+            except (BadInput, Refused, ServiceFailed) as error:
+                self.unvisited.append(error)
         return outcomes
 
     def _visit(
@@ -207,7 +235,7 @@ class _Run:
             self._terminal.detail(f"preparing {place[0]}")
             visit.prepare(actions, {action.key: sources[action.key] for action in actions}, self._terminal.detail)
             with shown:
-                visit.build(actions, sources, self._jobs, outcomes.append)
+                visit.build(actions, sources, worker.jobs(self._jobs), outcomes.append)
 
     @contextmanager
     def _index(self) -> Iterator[Readable | None]:
@@ -286,10 +314,6 @@ def _positive(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 up")
     return int(text)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def _encode(matrix: Matrix) -> dict[str, Any]:
     ]
     return {
         "top": [matrix.index, matrix.index_url, matrix.public_index, matrix.cooldown],
-        "instances": [[each.name, each.worker, each.agent] for each in matrix.instances.values()],
+        "instances": {name: each.to_dict() for name, each in matrix.instances.items()},
         "targets": [_target_row(target) for target in matrix.targets.values()],
         "packages": packages,
         "rules": rules.rows,
@@ -175,9 +175,7 @@ def _decode(document: dict[str, Any]) -> Matrix:
         index_url=index_url,
         public_index=public_index,
         cooldown=cooldown,
-        instances={
-            name: Instance(name=name, worker=worker, agent=agent) for name, worker, agent in document["instances"]
-        },
+        instances={name: Instance.from_dict(name, said) for name, said in document["instances"].items()},
         targets={row[1]: _target(row) for row in document["targets"]},
         packages=tuple(
             Package(name=name, entries=tuple(map(entry, rows)), settings=_settings(*said))

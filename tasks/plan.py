@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--retire", action="store_true", help="list what the public index has made needless, and plan nothing"
     )
-    return console.run(parser, argv, _stage)
+    return ci.ended("plan", console.run(parser, argv, ci.telling("plan", _stage)))
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
@@ -113,7 +113,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
     )
     digest = loaded.digest or matrices.digest(matrix if here else matrices.elsewhere(matrix), machine)
-    plan = make_plan(matrix, digest, settled, known)
+    plan = make_plan(_with_keys(matrix, path), digest, settled, known)
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -224,6 +224,17 @@ def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) 
     return left
 
 
+def _with_keys(matrix: Matrix, path: Path) -> Matrix:
+    """Return the matrix with the private keys' files as this stage would open them; ssh knows what ``~`` is."""
+    instances = {
+        name: replace(each, identity_file=str(path.parent / each.identity_file))
+        if each.identity_file and not each.identity_file.startswith("~")
+        else each
+        for name, each in matrix.instances.items()
+    }
+    return replace(matrix, instances=instances)
+
+
 def _patches(wanted: Iterable[Wanted], path: Path) -> dict[str, Patch]:
     names = {name for each in wanted for rule in each.rules for name in rule.rules.patches or ()}
     found = {}
@@ -275,7 +286,8 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
         terminal.info(plan_report.summary(plan))
     if chosen.json:
         console.emit(plan.to_json().decode())
-    ci.tell(nodes(plan, str(chosen.plan)), plan_report.markdown(plan), result_on_stdout=chosen.json)
+    ci.tell(nodes(plan, str(chosen.plan)), result_on_stdout=chosen.json)
+    ci.summarize("plan", plan_report.markdown(plan), result_on_stdout=chosen.json)
 
 
 if __name__ == "__main__":

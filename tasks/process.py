@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tasks.core.errors import BadInput
 
@@ -59,6 +59,8 @@ class Ended:
     timed_out: bool = False
     stopped: bool = False
     """Whether :meth:`Running.stop` ended it."""
+    lost: bool = False
+    """Whether nobody knows how it ended: it ran on a host, and the connection to that was lost."""
 
 
 def run(
@@ -94,6 +96,28 @@ def run(
     )
 
 
+def copy(
+    argv: Sequence[str], *, source: Path | None = None, sink: Path | None = None, cwd: Path | None = None
+) -> Completed:
+    """Run a program to its end that reads a file or writes one: ``stdout`` is empty where it went into ``sink``.
+
+    Raises :class:`CannotStart`, and :class:`OSError` as the files give it.
+    """
+    with contextlib.ExitStack() as held:
+        given = subprocess.DEVNULL if source is None else held.enter_context(source.open("rb"))
+        taken = subprocess.PIPE if sink is None else held.enter_context(sink.open("wb"))
+        process = held.enter_context(_start(argv, env=None, cwd=cwd, stdin=given, stdout=taken, stderr=subprocess.PIPE))
+        try:
+            stdout, stderr = process.communicate()
+        finally:
+            _kill(process, grace=0)
+    return Completed(
+        returncode=process.returncode,
+        stdout=(stdout or b"").decode(errors="replace"),
+        stderr=stderr.decode(errors="replace"),
+    )
+
+
 def stream(
     argv: Sequence[str],
     on_line: Callable[[str], None],
@@ -113,9 +137,14 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    listening: bool = False,
 ) -> Running:
-    """Start a program whose lines :meth:`Running.wait` hands on; raises :class:`CannotStart`."""
-    process = _start(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    """Start a program whose lines :meth:`Running.wait` hands on; raises :class:`CannotStart`.
+
+    One that is ``listening`` hears what :meth:`Running.tell` says, and the end of that when this process has died.
+    """
+    stdin = subprocess.PIPE if listening else subprocess.DEVNULL
+    process = _start(argv, env=env, cwd=cwd, stdin=stdin, stderr=subprocess.STDOUT)
     return Running(process, on_line, timeout)
 
 
@@ -135,6 +164,13 @@ class Running:
         """Have the program's whole process group ended; returns at once, :meth:`wait` returns when it is done."""
         self._stop.set()
 
+    def tell(self, text: str) -> None:
+        """Write to a program that listens; one that has ended hears nothing, and nothing is raised for it."""
+        assert self._process.stdin is not None  # noqa: S101 - for the type checker
+        with contextlib.suppress(OSError):
+            self._process.stdin.write(text.encode())
+            self._process.stdin.flush()
+
     def wait(self) -> Ended:
         """Hand the lines on until the program ends, is stopped or times out; nothing of it is left running then.
 
@@ -150,6 +186,9 @@ class Running:
         finally:
             _kill(self._process, grace=_GRACE if self._process.poll() is None else 0)
             self._drain()
+            if self._process.stdin is not None:
+                with contextlib.suppress(OSError):  # it may not have read all
+                    self._process.stdin.close()
         return Ended(
             returncode=self._process.returncode,
             seconds=time.monotonic() - self._began,
@@ -224,8 +263,9 @@ def _start(
     *,
     env: Mapping[str, str] | None,
     cwd: Path | None,
-    stdin: int,
+    stdin: int | IO[bytes],
     stderr: int,
+    stdout: int | IO[bytes] = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - never through a shell
@@ -233,7 +273,7 @@ def _start(
             env=None if env is None else dict(env),
             cwd=cwd,
             stdin=stdin,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=stderr,
             start_new_session=True,
         )

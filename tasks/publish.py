@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import console, matrixfile, options
+from tasks.core import publish_report
 from tasks.core.candidates import Outcome, Result
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
 from tasks.core.filing import file_visits
@@ -26,6 +27,7 @@ from tasks.distfiles import read_dist, read_folders
 from tasks.pages import Pages
 from tasks.receipts import Receipt, made
 from tasks.serve import serve
+from tasks.services import ci
 from tasks.stores.driver import drive
 from tasks.stores.overlay import Overlay
 from tasks.stores.places import is_bucket, open_store
@@ -46,7 +48,7 @@ _LAST_PORT = 65535
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stage; return its exit code."""
-    return console.run(_parser(), argv, _stage)
+    return ci.ended("publish", console.run(_parser(), argv, ci.telling("publish", _stage)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,6 +119,8 @@ def _stage(chosen: argparse.Namespace, out: Console) -> int:
     )
     results = _results(chosen, target, context, out)
     _report(results, store.location, overlay, out)
+    if not chosen.dry_run:
+        ci.summarize("publish", publish_report.markdown(results, store.location), result_on_stdout=chosen.json)
     if chosen.json:
         writes = {"writes": overlay.writes} if overlay else {}
         wheels = [{"filename": one.filename, "note": one.note, "outcome": one.outcome.value} for one in results]
@@ -236,9 +240,8 @@ def _report(results: Sequence[Result], location: str, overlay: Overlay | None, o
     if not results:
         out.info(f"nothing to publish to {location}")
         return
-    counted = {outcome: sum(result.outcome is outcome for result in results) for outcome in Outcome}
-    said = ", ".join(f"{count} {outcome.value}" for outcome, count in counted.items() if count)
-    out.info(f"{location}: {said}{' (dry run: nothing was written)' if overlay else ''}")
+    dry = " (dry run: nothing was written)" if overlay else ""
+    out.info(f"{location}: {publish_report.counted(results)}{dry}")
 
 
 def _exit_code(results: Sequence[Result]) -> int:

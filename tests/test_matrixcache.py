@@ -19,6 +19,15 @@ cooldown: 7d
 instances:
   local: {worker: local, agent: ubuntu-24.04}
   freebsd/15.1: {worker: core-ci}
+  debian/12:
+    worker: ssh
+    host: build.example
+    port: 2222
+    user: builder
+    identity_file: keys/builder
+    host_key: [ssh-ed25519 AAAA, ssh-rsa BBBB==]
+    jump: "me@gate.example:22"
+    python: {cp312: /opt/python/bin/python3.12}
 targets:
   host: {instance: local, upstream: ignore}
   mac: {instance: local, arch: arm64, platform_tag: macosx_11_0_arm64, python: [cp313t]}

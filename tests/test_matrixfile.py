@@ -184,7 +184,43 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ),
         (
             "instances:\n  a: {worker: cloud}\npackages: {}\n",
-            "m.yml:2: instances.a.worker: expected a kind of worker, found 'cloud': one of local, core-ci",
+            "m.yml:2: instances.a.worker: expected a kind of worker, found 'cloud': one of local, core-ci, ssh",
+        ),
+        (
+            "instances:\n  a: {worker: ssh}\npackages: {}\n",
+            "m.yml:2: instances.a: the key 'host' is missing: an ssh worker is a host",
+        ),
+        (
+            "instances:\n  a: {worker: core-ci, port: 22}\npackages: {}\n",
+            "m.yml:2: instances.a: the key 'port' has no effect: it is for ssh workers, and this is a core-ci one",
+        ),
+        (
+            "instances:\n  a: {worker: ssh, host: -oProxyCommand=x}\npackages: {}\n",
+            "m.yml:2: instances.a.host: expected a host's name or address, found '-oProxyCommand=x'",
+        ),
+        (
+            "instances:\n  a: {worker: ssh, host: h, user: -l}\npackages: {}\n",
+            "m.yml:2: instances.a.user: expected a user's name, found '-l'",
+        ),
+        (
+            "instances:\n  a: {worker: ssh, host: h, jump: -x}\npackages: {}\n",
+            "m.yml:2: instances.a.jump: expected hosts to go through: [USER@]HOST[:PORT], separated by commas, found '-x'",
+        ),
+        (
+            "instances:\n  a: {worker: ssh, host: h, port: 65536}\npackages: {}\n",
+            "m.yml:2: instances.a.port: expected a port's number (at most 65535), found '65536'",
+        ),
+        (
+            "instances:\n  a: {worker: ssh, host: h, host_key: 'SHA256:abc'}\npackages: {}\n",
+            "m.yml:2: instances.a.host_key: expected a public key, TYPE BASE64, as in known_hosts, found 'SHA256:abc'",
+        ),
+        (
+            "instances:\n  a: {worker: ssh, host: h, python: {cp312: python3.12}}\npackages: {}\n",
+            "m.yml:2: instances.a.python.cp312: expected an absolute path of letters, digits and '._+-', found 'python3.12'",
+        ),
+        (
+            "instances: {'a,arch=x86_64': {worker: ssh, host: h}}\ntargets:\n  t: {instance: a, arch: aarch64, platform_tag: p, python: [cp312]}\npackages: {}\n",
+            "m.yml:3: targets.t: the instance 'a' is not declared for aarch64, only as a,arch=x86_64",
         ),
         (
             "targets:\n  t: {instance: a/1, arch: x, platform_tag: bad-tag, python: [cp3]}\npackages: {}\n",
@@ -197,6 +233,22 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit_is_named_by_line_and_key_path(tmp_path: Path, text: str, message: str) -> None:
     assert problems(tmp_path, text)[0] == message
+
+
+def test_an_instance_may_be_declared_for_one_processor(tmp_path: Path) -> None:
+    text = """\
+instances:
+  debian/12: {worker: ssh, host: any.example}
+  "debian/12,arch=aarch64": {worker: ssh, host: arm.example, user: me}
+targets:
+  x86: {instance: debian/12, arch: x86_64, platform_tag: linux_x86_64, python: [cp312]}
+  arm: {instance: debian/12, arch: aarch64, platform_tag: linux_aarch64, python: [cp312]}
+packages: {x: [latest]}
+"""
+    matrix = load(write(tmp_path, text))
+    assert matrix.instance("debian/12", "x86_64").host == "any.example"
+    assert matrix.instance("debian/12", "aarch64").host == "arm.example"
+    assert load(write(tmp_path, to_yaml(flat(matrix, None)))).instances == matrix.instances
 
 
 def test_all_problems_are_reported_in_one_go_by_line(tmp_path: Path) -> None:

@@ -206,14 +206,14 @@ def test_explain_says_why(here: Here, capsys: pytest.CaptureFixture[str]) -> Non
     assert said == f"freebsd cp312 x 1.0: on the public index: x-1.0-cp312-abi3-{FREEBSD}.whl\n"
 
 
-def test_azure_gets_two_variables_and_nothing_else_on_standard_output(
+def test_azure_gets_two_variables_and_a_summary_and_nothing_else_on_standard_output(
     here: Here, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TF_BUILD", "True")
     here.serve("x", "x-1.0.tar.gz")
     here.ask("  X: [latest]\n")
     assert plan.main([]) == 0
-    matrix, has_jobs = capsys.readouterr().out.splitlines()
+    matrix, has_jobs, summary = capsys.readouterr().out.splitlines()
     prefix = "##vso[task.setvariable variable=matrix;isOutput=true]"
     assert matrix.startswith(prefix)
     node = json.loads(matrix.removeprefix(prefix))[f"wheel_{FREEBSD}"]
@@ -225,6 +225,8 @@ def test_azure_gets_two_variables_and_nothing_else_on_standard_output(
     }
     assert [package["name"] for package in json.loads(node["job_data"])["packages"]] == ["X"]
     assert has_jobs == "##vso[task.setvariable variable=matrix_has_jobs;isOutput=true]true"
+    assert summary == f"##vso[task.uploadsummary]{here.folder}/build/plan.md"
+    assert (here.folder / "build/plan.md").read_text().startswith("### Plan: 1 wheel to build (0 on this machine), ")
 
 
 def test_azure_is_not_told_of_jobs_when_there_are_none(
@@ -235,7 +237,8 @@ def test_azure_is_not_told_of_jobs_when_there_are_none(
     here.publish("x", f"x-1.0-cp312-cp312-{FREEBSD}.whl")
     here.ask("  X: [latest]\n")
     assert plan.main([]) == 0
-    assert capsys.readouterr().out == "##vso[task.setvariable variable=matrix;isOutput=true]{}\n"
+    matrix, _ = capsys.readouterr().out.splitlines()
+    assert matrix == "##vso[task.setvariable variable=matrix;isOutput=true]{}"
 
 
 def test_azures_lines_do_not_mix_with_json(
@@ -377,3 +380,17 @@ def test_a_legacy_index_of_packages_and_foreign_pages_counts_as_present(
         f"freebsd cp312 x 1.0: on the index: X-1.0-cp312-cp312-{FREEBSD}.whl\n"
         "freebsd cp312 x 2.0: in error: X has no version 2.0 (newest: 1.0)\n"
     )
+
+
+def test_a_plan_says_where_the_private_keys_are(here: Here) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    said = "{worker: ssh, host: h, identity_file: FILE}"
+    for file, found in (
+        ("keys/id", f"{here.matrix.absolute().parent}/keys/id"),
+        ("~/.ssh/id", "~/.ssh/id"),
+        ("/k/id", "/k/id"),
+    ):
+        instances = f"instances: {{freebsd/15.1: {said.replace('FILE', file)}}}\ntargets:\n"
+        here.ask("  X: [latest]\n", TARGETS.replace("targets:\n", instances))
+        assert plan.main(["--matrix", str(here.matrix.absolute())]) == 0
+        assert json.loads(here.plan.read_bytes())["instances"]["freebsd/15.1"]["identity_file"] == found

@@ -184,6 +184,11 @@ def binary_of(platform: str) -> Binary | None:
     return Binary(format=system[0], processors=processors, system=system[1])
 
 
+def processor(machine: str) -> str:
+    """Return a processor as Linux names it, of what ``uname -m`` or a matrix says: ``amd64`` is ``x86_64``."""
+    return _ALIASES.get(machine.lower(), machine.lower())
+
+
 def for_linux(platforms: tuple[str, ...]) -> bool:
     """Whether the platform tags are Linux's, whatever its C library."""
     return bool(platforms) and all(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 LOCAL = "local"
 CORE_CI = "core-ci"
-WORKERS = (LOCAL, CORE_CI)
+SSH = "ssh"
+WORKERS = (LOCAL, CORE_CI, SSH)
 DEFAULT_TIMEOUT = 3600
 """Seconds that a build may take where no rule says otherwise."""
 
@@ -35,6 +36,29 @@ class Instance:
     worker: str
     agent: str | None = None
     """The CI agent that can stand in for a ``local`` instance."""
+    host: str | None = None
+    """Of ``ssh``: a host's name or address, or an alias of the user's ssh configuration."""
+    port: int | None = None
+    user: str | None = None
+    identity_file: str | None = None
+    """Of ``ssh``: the private key's file; ``None`` for the agent, or what the user's configuration names."""
+    host_key: tuple[str, ...] | None = None
+    """Of ``ssh``: the keys that the host may have, each ``TYPE BASE64``; ``None`` for the user's known hosts."""
+    jump: str | None = None
+    """Of ``ssh``: the hosts to go through, as ``ssh -J`` takes them."""
+    python: Mapping[str, str] | None = None
+    """Of ``ssh``: interpreters' paths there by tag, such as ``cp314``; others are looked for on its ``PATH``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is said of it, as plain data without its name."""
+        said = {name: getattr(self, name) for name in sorted(set(Instance.__slots__) - {"name"})}
+        return {name: _plain(value) for name, value in said.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, name: str, data: Mapping[str, Any]) -> Instance:
+        """Read what :meth:`to_dict` wrote."""
+        said: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        return cls(name=name, **said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,9 +193,9 @@ class Matrix:
     cooldown: int | None = None
     """Seconds that a release must be old to be ``latest``."""
 
-    def instance(self, name: str) -> Instance:
+    def instance(self, name: str, arch: str | None = None) -> Instance:
         """Return an instance; one that is not declared is a ``core-ci`` one."""
-        return self.instances.get(name) or Instance(name=name, worker=CORE_CI)
+        return declared(self.instances, name, arch) or Instance(name=name, worker=CORE_CI)
 
     @property
     def policy(self) -> Policy:
@@ -212,6 +236,11 @@ class Wanted:
             if conditional.holds_for(version):
                 applied = applied.then(conditional.rules)
         return applied
+
+
+def declared(instances: Mapping[str, Instance], name: str, arch: str | None) -> Instance | None:
+    """Return the instance of a processor, ``NAME,arch=ARCH``, or else the one that is for every processor."""
+    return instances.get(f"{name},arch={arch}") or instances.get(name)
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:
@@ -257,7 +286,9 @@ def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
             wheels = versions.setdefault(entry.text, {"wheels": []})["wheels"]
             wheels.append(_flat_entry(entry, target))
     used = {_on(matrix.targets[entry.target], machine).instance for p in matrix.packages for entry in p.entries}
-    instances = {name: _flat_instance(matrix.instance(name)) for name in sorted(used & set(matrix.instances))}
+    instances = {
+        name: found.to_dict() for name, found in sorted(matrix.instances.items()) if name.partition(",")[0] in used
+    }
     top = {
         "index": matrix.index,
         "index_url": matrix.index_url,
@@ -335,10 +366,6 @@ def _flat_settings(settings: Settings) -> dict[str, Any]:
         "alternate_locations": list(settings.alternate_locations),
     }
     return {key: value for key, value in made.items() if value}
-
-
-def _flat_instance(instance: Instance) -> dict[str, str]:
-    return {"worker": instance.worker} | ({"agent": instance.agent} if instance.agent else {})
 
 
 def _duration(seconds: int | None) -> str | None:

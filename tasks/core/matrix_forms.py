@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 from tasks.core.matrix import (
     CORE_CI,
     LOCAL,
+    SSH,
     Check,
     ConditionalRules,
     Entry,
@@ -21,6 +22,7 @@ from tasks.core.matrix import (
     Matrix,
     Package,
     PinnedSdist,
+    declared,
     matches,
 )
 from tasks.core.settings import Settings, Status
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 USE = "use"
 IGNORE = "ignore"
+SSH_KEYS = ("host", "port", "user", "identity_file", "host_key", "jump", "python")
+"""Keys of an instance that say how to reach a host, and what is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,26 @@ class RawInstance:
 
     worker: str
     agent: str | None = None
+    host: str | None = None
+    port: int | None = None
+    user: str | None = None
+    identity_file: str | None = None
+    host_key: tuple[str, ...] | None = None
+    jump: str | None = None
+    python: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.worker == SSH and self.host is None:
+            raise ValueError("the key 'host' is missing: an ssh worker is a host")
+        for key in SSH_KEYS if self.worker != SSH else ():
+            if getattr(self, key) is not None:
+                raise ValueError(
+                    f"the key '{key}' has no effect: it is for ssh workers, and this is a {self.worker} one"
+                )
+
+    def named(self, name: str) -> Instance:
+        """Return the instance of that name."""
+        return Instance(name=name, **{key: getattr(self, key) for key in RawInstance.__slots__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +140,7 @@ class RawMatrix:
 
 def assemble(raw: RawMatrix, place: Place) -> Matrix:
     """Join the parts; note what does not fit together at its place and raise :class:`Unreadable`."""
-    instances = {
-        name: Instance(name=name, worker=found.worker, agent=found.agent) for name, found in raw.instances.items()
-    }
+    instances = {name: found.named(name) for name, found in raw.instances.items()}
     targets = {name: _target(name, found, instances) for name, found in raw.targets.items()}
     targets |= _flat_targets(raw, instances, targets)
     packages = tuple(
@@ -150,7 +172,7 @@ def _settings(name: str, found: At[Compact]) -> Settings:
 
 def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) -> Target | LocalTarget:
     raw = found.value
-    if _worker(found, raw.instance, instances) == LOCAL:
+    if _worker(found, raw.instance, raw.arch, instances) == LOCAL:
         return LocalTarget(
             name=name, instance=raw.instance, arch=raw.arch, platforms=raw.platform_tag, pythons=raw.python
         )
@@ -166,11 +188,17 @@ def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) 
     )
 
 
-def _worker(found: At[RawTarget] | At[FlatWheel], instance: str, instances: Mapping[str, Instance]) -> str:
+def _worker(
+    found: At[RawTarget] | At[FlatWheel], instance: str, arch: str | None, instances: Mapping[str, Instance]
+) -> str:
     """Return the kind of worker; an instance that is not declared is a ``core-ci`` one, whose name has a slash."""
-    if instance in instances:
-        return instances[instance].worker
-    if "/" not in instance:
+    known = declared(instances, instance, arch)
+    if known is not None:
+        return known.worker
+    others = ", ".join(name for name in instances if name.startswith(f"{instance},"))
+    if others:
+        found.report(f"the instance '{instance}' is not declared for {arch}, only as {others}")
+    elif "/" not in instance:
         near = get_close_matches(instance, instances, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"declare it under instances (there: {_listed(instances)})"
         found.report(f"unknown instance '{instance}'; {hint}")
@@ -184,7 +212,7 @@ def _flat_targets(
     made: dict[str, Target | LocalTarget] = {}
     for found in _flat_wheels(raw):
         wheel = found.value
-        local = _worker(found, wheel.platform_instance, instances) == LOCAL
+        local = _worker(found, wheel.platform_instance, wheel.platform_arch, instances) == LOCAL
         target: Target | LocalTarget = (LocalTarget if local else Target)(
             name=wheel.name,
             instance=wheel.platform_instance,

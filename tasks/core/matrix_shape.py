@@ -174,7 +174,17 @@ PLATFORM = Text("a platform tag", parse_platforms, pattern=r"^[A-Za-z0-9_.]+$")
 PYTHON_TAG = Text("an interpreter tag", PythonTag.parse, pattern=r"^cp[0-9]{2,3}t?$")
 ARCH = _word("a processor such as x86_64 or aarch64", r"[A-Za-z0-9_]+")
 TARGET_NAME = _word("a name: letters, digits, '.', '_' and '-'", r"[A-Za-z0-9][A-Za-z0-9._-]*")
-INSTANCE_NAME = _word("an instance such as local or freebsd/15.1", r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?")
+_INSTANCE = r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?"
+INSTANCE_NAME = _word("an instance such as local or freebsd/15.1", _INSTANCE)
+DECLARED_NAME = _word(
+    "an instance such as local or freebsd/15.1, or of one processor: freebsd/15.1,arch=aarch64",
+    rf"{_INSTANCE}(,arch=[A-Za-z0-9_]+)?",
+)
+HOST = _word("a host's name or address", r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
+USER = _word("a user's name", r"[A-Za-z_][A-Za-z0-9._-]*")
+JUMP = _word("hosts to go through: [USER@]HOST[:PORT], separated by commas", r"[A-Za-z0-9_][A-Za-z0-9._:@,\[\]-]*")
+HOST_KEY = _word("a public key, TYPE BASE64, as in known_hosts", r"[a-z][a-z0-9@.-]* [A-Za-z0-9+/]+={0,2}")
+ABSOLUTE = _word("an absolute path of letters, digits and '._+-'", r"(/[A-Za-z0-9._+-]+)+")
 PROJECT_NAME = Text("a project's name", _name)
 VARIABLE = _word("the name of an environment variable", r"[A-Za-z_][A-Za-z0-9_]*")
 SYSTEM_PACKAGE = _word("the name of a system package", r"[A-Za-z0-9][A-Za-z0-9@/+._-]*")
@@ -215,6 +225,19 @@ INSTANCE = Record(
     {
         "worker": Field(choice("a kind of worker", *WORKERS), "the kind of worker", required=True),
         "agent": Field(ANY_TEXT, "on a CI: the agent that stands in for this local instance"),
+        "host": Field(HOST, "ssh: the host's name or address, or an alias of your ssh configuration"),
+        "port": Field(Integer("a port's number", maximum=65535), "ssh: the port, 22 if nothing else says so"),
+        "user": Field(USER, "ssh: whom to log in as"),
+        "identity_file": Field(PATH, "ssh: the private key's file, relative to this one; default: the agent's keys"),
+        "host_key": Field(
+            ListOf(HOST_KEY, "a public key or a list of them", or_one=True, nonempty=True),
+            "ssh: the keys that the host may have; default: those of your known_hosts",
+        ),
+        "jump": Field(JUMP, "ssh: the hosts to go through"),
+        "python": Field(
+            MappingOf(ABSOLUTE, PYTHON_TAG, "a mapping of interpreter tags to paths"),
+            "ssh: interpreters' paths there; others are looked for on its PATH",
+        ),
     },
     RawInstance,
     "a mapping with the key worker",
@@ -334,7 +357,7 @@ MATRIX = Record(
             Text("an age such as 7d or 36h", _age, pattern=r"^[1-9][0-9]{0,3}[hdw]$"),
             "how old a release must be to be latest; the public index must give dates",
         ),
-        "instances": Field(MappingOf(INSTANCE, INSTANCE_NAME, "a mapping of instances"), "how to get hold of workers"),
+        "instances": Field(MappingOf(INSTANCE, DECLARED_NAME, "a mapping of instances"), "how to get hold of workers"),
         "targets": Field(MappingOf(Located(TARGET), TARGET_NAME, "a mapping of targets"), "the platforms"),
         "packages": Field(
             MappingOf(

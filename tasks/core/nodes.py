@@ -23,7 +23,7 @@ def nodes(plan: Plan, plan_file: str) -> dict[str, dict[str, str]]:
     """
     made: dict[str, dict[str, str]] = {}
     for (name, arch), actions in plan.visits().items():
-        instance = plan.instances[name]
+        instance = plan.instance(name, arch)
         if instance.worker == LOCAL and instance.agent is None:
             continue
         versions = sorted({action.python.version for action in actions})

@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from tasks.core.actions import Action
 from tasks.core.errors import BadInput
-from tasks.core.matrix import Instance
+from tasks.core.matrix import Instance, declared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -90,18 +90,20 @@ class Plan:
             groups[action.instance, action.arch].append(action)
         return {place: tuple(groups[place]) for place in sorted(groups)}
 
+    def instance(self, name: str, arch: str) -> Instance:
+        """Return the instance that an action's name and processor mean."""
+        found = declared(self.instances, name, arch)
+        if found is None:
+            raise KeyError(name)
+        return found
+
     def to_json(self) -> bytes:
         """Return the bytes of ``plan.json``: equal plans give equal bytes."""
         document: dict[str, str] = {
             "actions": _lines(_encode(action.to_dict()) for action in self.actions),
             "errors": _lines(map(_line_of(PlanError), self.errors)),
             "format": _encode(FORMAT),
-            "instances": _encode(
-                {
-                    name: {"worker": instance.worker, "agent": instance.agent}
-                    for name, instance in self.instances.items()
-                }
-            ),
+            "instances": _encode({name: instance.to_dict() for name, instance in self.instances.items()}),
             "matrix": _encode(self.matrix),
             "own_index": _encode(self.own_index),
             "own_projects": _encode(list(self.own_projects)),
@@ -135,7 +137,7 @@ class Plan:
             return cls(
                 matrix=document["matrix"],
                 public_index=document["public_index"],
-                instances={name: Instance(name=name, **found) for name, found in document["instances"].items()},
+                instances={name: Instance.from_dict(name, found) for name, found in document["instances"].items()},
                 actions=tuple(actions),
                 skipped=tuple(Skipped(**entry) for entry in document["skipped"]),
                 errors=tuple(PlanError(**entry) for entry in document["errors"]),

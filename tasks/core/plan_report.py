@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from tasks.core.markdown import table, text
 from tasks.core.matrix import LOCAL
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def error_lines(errors: Iterable[PlanError]) -> list[str]:
 def summary(plan: Plan) -> str:
     """Return one line: how much is to be built, what is not, what is in error."""
     built, errors = len(plan.actions), len(plan.errors)
-    here = sum(plan.instances[action.instance].worker == LOCAL for action in plan.actions)
+    here = sum(plan.instance(action.instance, action.arch).worker == LOCAL for action in plan.actions)
     said = f"{_count(built, 'wheel')} to build" if built else "nothing to build"
     said += f" ({here} on this machine)" if here != built else ""
     said += f", {_count(len(plan.skipped), 'wheel')} needed no build"
@@ -76,9 +77,9 @@ def summary(plan: Plan) -> str:
 
 
 def markdown(plan: Plan) -> str:
-    """Return the table as GitHub's Markdown, for a job's summary."""
-    lines = [_row(HEADINGS), _row(["---"] * len(HEADINGS)), *map(_row, rows(plan)), ""]
-    return "\n".join(["### Wheels to build", "", *lines, *(f"- {line}" for line in error_lines(plan.errors)), ""])
+    """Return the table and the errors as Markdown, for the page of a CI run."""
+    errors = [f"- {text(line)}" for line in error_lines(plan.errors)]
+    return "\n".join([f"### Plan: {summary(plan)}", "", *table(HEADINGS, rows(plan)), "", *errors, ""])
 
 
 def explain(plan: Plan, package: str) -> Iterator[str]:
@@ -104,10 +105,6 @@ def needless_lines(found: Iterable[Needless]) -> Iterator[str]:
     for entry in found:
         wheels = ", ".join(entry.wheels)
         yield f"{entry.package} {entry.version} on {entry.target}: the public index serves {wheels}"
-
-
-def _row(cells: tuple[str, ...] | list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells) + " |"
 
 
 def _count(number: int, noun: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from packaging.tags import Tag
     from packaging.utils import BuildTag, NormalizedName
 
-    from tasks.core.matrix import ConditionalRules, Matrix, PinnedSdist, Wanted
+    from tasks.core.matrix import ConditionalRules, Instance, Matrix, PinnedSdist, Wanted
     from tasks.core.releases import Project, Release
     from tasks.core.resolution import Request
     from tasks.core.wheels import ExpectedWheel
@@ -112,7 +112,7 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
     return Plan(
         matrix=digest,
         public_index=matrix.public_index,
-        instances={name: matrix.instance(name) for name in sorted({action.instance for action in actions})},
+        instances={each.name: each for each in _instances(matrix, actions)},
         actions=tuple(sorted(actions, key=_action_order)),
         skipped=tuple(sorted(skipped, key=_order)),
         errors=tuple(sorted(errors, key=_order)),
@@ -121,6 +121,12 @@ def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -
         own_index=known.own_index,
         own_projects=tuple(sorted(known.own_projects)),
     )
+
+
+def _instances(matrix: Matrix, actions: Iterable[Action]) -> list[Instance]:
+    """Return the instances that the actions need, by name."""
+    found = [matrix.instance(*place) for place in sorted({(action.instance, action.arch) for action in actions})]
+    return list({instance.name: instance for instance in found}.values())
 
 
 class _Decision:

@@ -84,7 +84,7 @@ def select(plan: Plan, file: str, wish: Wish | None, data: JobData | None) -> Vi
     if data is not None:
         return _handed_over(visits, plan, file, data)
     if wish is None:
-        return {place: actions for place, actions in visits.items() if plan.instances[place[0]].worker == LOCAL}
+        return {place: actions for place, actions in visits.items() if plan.instance(*place).worker == LOCAL}
     return visits
 
 

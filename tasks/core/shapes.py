@@ -104,10 +104,11 @@ class Boolean:
 
 @dataclass(frozen=True, slots=True)
 class Integer:
-    """A whole number from ``minimum`` up."""
+    """A whole number from ``minimum`` up, to ``maximum`` where there is one."""
 
     expected: str
     minimum: int = 1
+    maximum: int | None = None
 
     def read(self, node: Node, place: Place) -> int:
         """Read a decimal number."""
@@ -115,11 +116,14 @@ class Integer:
             raise refuse(node, place, self.expected)
         if int(node.text) < self.minimum:
             raise refuse(node, place, f"{self.expected} (at least {self.minimum})")
+        if self.maximum is not None and int(node.text) > self.maximum:
+            raise refuse(node, place, f"{self.expected} (at most {self.maximum})")
         return int(node.text)
 
     def schema(self) -> Schema:
         """An integer with its minimum."""
-        return {"type": "integer", "minimum": self.minimum, "description": self.expected}
+        made: Schema = {"type": "integer", "minimum": self.minimum, "description": self.expected}
+        return made if self.maximum is None else {**made, "maximum": self.maximum}
 
 
 @dataclass(frozen=True, slots=True)

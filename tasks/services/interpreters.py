@@ -23,7 +23,7 @@ from tasks.core.errors import BadInput
 from tasks.core.targets import Machine, PythonTag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 TIMEOUT = 10.0
 """Seconds that an interpreter has to start and say what it is."""
@@ -37,7 +37,7 @@ _REASON_LIMIT = 200  # characters
 
 # Runs with -I -S on any Python: what an old one has not got is not asked of it. In a virtual environment the answer is
 # of the interpreter below it; before 3.11 only its prefix tells which one that is.
-_PROBE = """
+PROBE = """
 import json, os, sys
 found = {"version": list(sys.version_info[:3])}
 if sys.version_info >= (3, 8):
@@ -151,6 +151,19 @@ def discover(path: str | None = None, *, timeout: float = TIMEOUT) -> Discovered
     )
 
 
+def discovered(answers: Iterable[tuple[Path, str]]) -> Discovered:
+    """Return what another host has: each place where an interpreter may be, in order, with its answer to the probe."""
+    judged = [_read(file, text) for file, text in answers]
+    interpreters: dict[PythonTag, Interpreter] = {}
+    for each in judged:
+        if isinstance(each, Interpreter):
+            interpreters.setdefault(each.tag, each)
+    return Discovered(
+        interpreters=tuple(interpreters[tag] for tag in sorted(interpreters)),
+        passed_over=tuple(each for each in judged if isinstance(each, PassedOver)),
+    )
+
+
 def _places(path: str) -> Iterator[tuple[int, Path]]:
     """Yield each name that may be an interpreter with its place on PATH, every file once.
 
@@ -203,14 +216,26 @@ def _ask(file: Path, timeout: float) -> Interpreter | PassedOver:
     try:
         if minor:
             _check_age(3, int(minor))  # by the name: what is too old is not even started
-        return _judge(file, _answer(file, timeout))
+        return _judge(file, _answer(file, timeout), _platform_tag(sysconfig.get_platform()))
+    except _Unusable as error:
+        return PassedOver(found=file, tag=error.tag or named, reason=error.reason)
+
+
+def _read(file: Path, text: str) -> Interpreter | PassedOver:
+    match = _NAME.fullmatch(file.name)
+    named = f"cp3{match['minor']}{'t' if file.name.endswith('t') else ''}" if match and match["minor"] else None
+    if _object(text) is None:
+        reason = f"does not start: {text.strip()[:_REASON_LIMIT] or 'it says nothing'}"
+        return PassedOver(found=file, tag=named, reason=reason)
+    try:
+        return _judge(file, _parsed(text), None)
     except _Unusable as error:
         return PassedOver(found=file, tag=error.tag or named, reason=error.reason)
 
 
 def _answer(file: Path, timeout: float) -> dict[str, Any]:
     try:
-        done = process.run([str(file), "-I", "-S", "-c", _PROBE], timeout=timeout)
+        done = process.run([str(file), "-I", "-S", "-c", PROBE], timeout=timeout)
     except process.CannotStart as error:
         raise _Unusable(f"does not start: {error.reason}") from error
     if done.timed_out:
@@ -218,25 +243,35 @@ def _answer(file: Path, timeout: float) -> dict[str, Any]:
     if done.returncode != 0:
         said = next((line.strip() for line in done.stderr.splitlines() if line.strip()), f"exit code {done.returncode}")
         raise _Unusable(f"does not start: {said[:_REASON_LIMIT]}")
+    return _parsed(done.stdout)
+
+
+def _object(text: str) -> dict[str, Any] | None:
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(text)
     except ValueError:
-        answer = None
-    if not isinstance(answer, dict) or "version" not in answer:
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    answer = _object(text)
+    if answer is None or "version" not in answer:
         raise _Unusable("does not answer as an interpreter does")
     return answer
 
 
-def _judge(file: Path, answer: dict[str, Any]) -> Interpreter:
+def _judge(file: Path, answer: dict[str, Any], here: str | None) -> Interpreter:
+    """Return the interpreter that answered; ``here`` is the platform that it has to build for, if that is known."""
     major, minor, patch = answer["version"]
     _check_age(major, minor)
     if answer["implementation"] != "cpython":
         raise _Unusable(f"is {answer['implementation']}, and only CPython builds here")
     tag = f"cp{major}{minor}{'t' if answer['free_threaded'] else ''}"
-    platform, here = _platform_tag(answer["platform"]), _platform_tag(sysconfig.get_platform())
+    platform = _platform_tag(answer["platform"])
     if "d" in answer["abiflags"]:
         raise _Unusable("is a debug build, whose wheels install nowhere else", tag)
-    if platform != here:
+    if here not in {None, platform}:
         raise _Unusable(f"builds for {platform}, and this machine is {here}", tag)
     if not answer["headers"]:
         hint = "install the headers (python3-dev, python3-devel)"

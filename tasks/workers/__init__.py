@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tasks.core.errors import BadInput
-from tasks.core.matrix import LOCAL
+from tasks.core.matrix import LOCAL, SSH
 from tasks.workers.local import LocalWorker
+from tasks.workers.ssh import SshWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,9 +16,24 @@ if TYPE_CHECKING:
 
     from tasks.core.matrix import Instance
     from tasks.core.targets import PythonTag
-    from tasks.process import Running
+    from tasks.process import Ended
 
-__all__ = ["WORKERS", "Worker", "open_worker"]
+__all__ = ["WORKERS", "Run", "Worker", "open_worker"]
+
+
+class Run(Protocol):
+    """A program that runs on a worker: one thread waits, any thread may stop it."""
+
+    def stop(self) -> None:
+        """Have it ended, as the whole visit is; :meth:`wait` returns when that is done."""
+        ...
+
+    def wait(self) -> Ended:
+        """Hand its lines on until it ends. Raises :class:`Failed` where the worker is gone for good.
+
+        ``lost`` says that the connection to the worker broke and was made again: it has ended, who knows how.
+        """
+        ...
 
 
 class Worker(Protocol):
@@ -40,8 +56,12 @@ class Worker(Protocol):
     may_install: bool
     """Whether a visit may install system packages there."""
 
+    def jobs(self, wished: int | None) -> int:
+        """Return how many builds go side by side there: as many as are wished for, or its processors, if it can."""
+        ...
+
     def __enter__(self) -> Self:
-        """Get hold of the host. Raises :class:`ServiceFailed` or :class:`BadInput`."""
+        """Get hold of the host. Raises :class:`ServiceFailed`, :class:`BadInput` or :class:`Refused`."""
         ...
 
     def __exit__(
@@ -63,7 +83,15 @@ class Worker(Protocol):
         ...
 
     def put(self, source: Path | bytes, name: str) -> str:
-        """Send a file, under ``name`` in the visit's directory (``/`` makes directories); return its path there."""
+        """Send a file and return its path there, which ends in the last part of ``name``.
+
+        Bytes are put under ``name`` in the visit's directory (``/`` makes directories). A file, whose own name
+        ``name`` has to end in, may be kept elsewhere, for visits to come.
+        """
+        ...
+
+    def put_all(self, files: Sequence[tuple[Path | bytes, str]]) -> list[str]:
+        """Send several files, each with its name; return their paths there."""
         ...
 
     def directory(self, name: str) -> str:
@@ -74,7 +102,7 @@ class Worker(Protocol):
         """Fetch a file. Raises :class:`FileNotFoundError` where there is none."""
         ...
 
-    def start(self, argv: Sequence[str], on_line: Callable[[str], None]) -> Running:
+    def start(self, argv: Sequence[str], on_line: Callable[[str], None]) -> Run:
         """Start a program there; its lines come as it prints them."""
         ...
 
@@ -82,19 +110,28 @@ class Worker(Protocol):
 class Constructor(Protocol):
     """What makes a worker, not yet entered."""
 
-    def __call__(self, *, may_install: bool) -> Worker:
+    def __call__(self, instance: Instance, arch: str, *, may_install: bool) -> Worker:
         """Make it; ``may_install`` is for the machine of the one who asks, whose system is not ours to change."""
         ...
 
 
-WORKERS: dict[str, Constructor] = {LOCAL: LocalWorker}
+def _local(instance: Instance, arch: str, *, may_install: bool) -> LocalWorker:  # noqa: ARG001 - it is this machine
+    return LocalWorker(may_install=may_install)
+
+
+def _ssh(instance: Instance, arch: str, *, may_install: bool) -> SshWorker:  # noqa: ARG001 - root's hosts are for that
+    return SshWorker(instance, arch)
+
+
+WORKERS: dict[str, Constructor] = {LOCAL: _local, SSH: _ssh}
 """The constructor of each kind of worker."""
 
 
-def open_worker(instance: Instance, *, may_install: bool = False) -> Worker:
+def open_worker(instance: Instance, arch: str, *, may_install: bool = False) -> Worker:
     """Return the worker of an instance, not yet entered. Raises :class:`BadInput` for a kind that there is none of.
 
-    ``may_install`` says whether system packages may be installed on this machine, where that is the worker.
+    ``arch`` is the processor that it has to have, where that is a question. ``may_install`` says whether system
+    packages may be installed on this machine, where that is the worker.
     """
     if instance.worker not in WORKERS:
         known = ", ".join(sorted(WORKERS))
@@ -102,4 +139,4 @@ def open_worker(instance: Instance, *, may_install: bool = False) -> Worker:
             f"the instance {instance.name} needs a {instance.worker} worker, which spare-tire does not have yet; "
             f"it has: {known}"
         )
-    return WORKERS[instance.worker](may_install=may_install)
+    return WORKERS[instance.worker](instance, arch, may_install=may_install)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from tasks.core.actions import Action
     from tasks.core.jobs import Result
-    from tasks.process import Ended, Running
+    from tasks.process import Ended
     from tasks.services.sources import Sources
-    from tasks.workers import Worker
+    from tasks.workers import Run, Worker
 
 HELPER = Path(__file__).with_name("helper.py")
 
@@ -68,16 +68,26 @@ class Host:
         self._index_url = index_url
         self._script = ""
         self._sent: dict[Path, str] = {}
-        self._running: set[Running] = set()
+        self._running: set[Run] = set()
         self._stopping = False
         self._lock = threading.Lock()
 
     def prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
         """Send what the actions need and let the script get the host ready. Raises :class:`ServiceFailed`."""
+        try:
+            self._prepare(actions, sources, say)
+        except Failed as error:  # what is sent: nothing has been asked of an action yet
+            raise ServiceFailed(*error.messages) from error
+
+    def _prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
         worker = self.worker
+        files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
+        named = [(path, f"sources/{number}/{path.name}") for number, path in enumerate(files)]  # two may have one name
+        helper, *sent = worker.put_all([(HELPER, "helper.py"), *named])
+        self._sent = dict(zip(files, sent, strict=True))
         values = {
             "root": worker.root,
-            "helper": worker.put(HELPER, "helper.py"),
+            "helper": helper,
             "path": worker.path,
             "may_install": "yes" if worker.may_install else "no",
             "system_packages": sorted({name for action in actions for name in action.rules.system_packages or ()}),
@@ -86,9 +96,6 @@ class Host:
         script = render(BUILD_HOST, values)
         self._script = worker.put(script.encode(), "build_host.sh")
         self.tools = {"helper.py": sha256_of(HELPER), "build_host.sh": hashlib.sha256(script.encode()).hexdigest()}
-        files = sorted({path for each in sources.values() for path in (each.sdist, *each.patches)})
-        for number, path in enumerate(files):  # two patches may have one name
-            self._sent[path] = worker.put(path, f"sources/{number}/{path.name}")
         lines: list[str] = []
 
         def on_line(line: str) -> None:
@@ -96,6 +103,8 @@ class Host:
             say(line)
 
         ended = self._run(["sh", self._script, "prepare"], on_line)
+        while ended.lost:
+            ended = self._run(["sh", self._script, "prepare"], on_line)
         if ended.returncode:
             last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
             raise ServiceFailed(f"the {worker.kind} worker cannot be prepared (exit code {ended.returncode}): {last}")
@@ -143,7 +152,14 @@ class Host:
             last = line.strip() or last
             on_line(line)
 
-        ended = self._run(["sh", self._script, "action", python, job_path], keep_last)
+        command = ["sh", self._script, "action", python, job_path]
+        ended = self._run(command, keep_last)
+        while ended.lost:
+            on_line("spare-tire: the connection to the worker was lost, and is there again")
+            done = self._finished(action, errand)
+            if done is not None:
+                return done
+            ended = self._run(command, keep_last)
         result = self._result(action, errand, f"exit code {ended.returncode}: {last}")
         if not result.built and not result.lacking:
             raise reason_of(result)
@@ -157,12 +173,26 @@ class Host:
             self._running.add(running)
         try:
             ended = running.wait()
+        except Failed:
+            if self._stopping:
+                raise Stopped from None
+            raise
         finally:
             with self._lock:
                 self._running.discard(running)
         if ended.stopped:
             raise Stopped
         return ended
+
+    def _finished(self, action: Action, errand: Errand) -> Result | None:
+        """Return the result of a build that was over when its connection was lost; any other is begun again."""
+        if errand.wheel is not None:  # a check builds nothing
+            return None
+        try:
+            result = self._result(action, errand, "")
+        except Failed:
+            return None
+        return result if result.wheel is not None else None
 
     def _result(self, action: Action, errand: Errand, ending: str) -> Result:
         local = errand.folder / "result.json"

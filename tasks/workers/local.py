@@ -63,6 +63,10 @@ class LocalWorker:
             return ()
         return ("bubblewrap (bwrap) is not installed: builds run with all your rights; build trusted sources only",)
 
+    def jobs(self, wished: int | None) -> int:
+        """Return what is wished for, or the processors that this process may use."""
+        return wished or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
     def pythons(self) -> Sequence[str]:
         """Return the interpreters that were discovered."""
         return [str(interpreter.executable) for interpreter in self._discovered.interpreters]
@@ -83,6 +87,10 @@ class LocalWorker:
         else:
             shutil.copyfile(source, path)
         return str(path)
+
+    def put_all(self, files: Sequence[tuple[Path | bytes, str]]) -> list[str]:
+        """Copy files into the visit's directory."""
+        return [self.put(source, name) for source, name in files]
 
     def directory(self, name: str) -> str:
         """Make a directory in the visit's directory."""

@@ -62,6 +62,26 @@ def plan(*actions: Action, worker: str = "core-ci", agent: str | None = None) ->
 def test_a_plan_survives_its_file() -> None:
     made = plan(action(), action(python="cp312", abi="abi3"))
     assert Plan.from_json(made.to_json(), "plan.json") == made
+    host = Instance(
+        name="x/1",
+        worker="ssh",
+        host="build.example",
+        port=2222,
+        user="builder",
+        identity_file="keys/builder",
+        host_key=("ssh-ed25519 AAAA",),
+        jump="gate.example",
+        python={"cp314": "/opt/python3.14"},
+    )
+    made = replace(made, instances={"x/1": host})
+    assert Plan.from_json(made.to_json(), "plan.json") == made
+
+
+def test_an_action_s_instance_is_that_of_its_processor() -> None:
+    both = {name: Instance(name=name, worker="ssh", host=name) for name in ("x/1", "x/1,arch=aarch64")}
+    made = replace(plan(), instances=both)
+    assert made.instance("x/1", "aarch64").host == "x/1,arch=aarch64"
+    assert made.instance("x/1", "x86_64").host == "x/1"
 
 
 @pytest.mark.parametrize(

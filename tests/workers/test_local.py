@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_worker_of_a_local_instance_is_this_machine() -> None:
-    assert isinstance(open_worker(Instance(name="bench", worker="local")), LocalWorker)
+    assert isinstance(open_worker(Instance(name="bench", worker="local"), "x86_64"), LocalWorker)
 
 
 def test_its_root_is_this_user_s_alone_and_the_visit_s_directory_goes(here: Path) -> None:

@@ -1,0 +1,26 @@
+# The first words to a host that is reached by ssh; its sh reads them from standard input.
+# The arguments were set before: the visit's name, then what `keep` takes. Nothing but `exec sh -s` passes through the
+# login shell, whatever that is.
+set -u
+umask 022
+
+root=${TMPDIR:-/tmp}/spare-tire-$(id -u)
+mkdir -m 700 "$root" 2>/dev/null
+if [ -h "$root" ] || [ ! -O "$root" ] || [ "$(ls -ld "$root" | cut -c 1-10)" != drwx------ ]; then
+    printf 'the scratch directory %s is not a directory of this user alone (mode 0700), or cannot be made\n' "$root"
+    exit 3
+fi
+root=$(cd "$root" && pwd -P)
+visit=$root/$1
+shift
+
+# What visits that nobody came back to have left, and files that nobody has wanted for long.
+for left in "$root"/visit-*; do
+    if [ -n "$(find "$left" -prune -mmin +120 2>/dev/null)" ] && ! kill -s 0 "$(cat "$left/keeper")" 2>/dev/null; then
+        rm -rf "$left"
+    fi
+done
+find "$root/files" -path "$root/files/*" -prune -mtime +14 -exec rm -rf {} \; 2>/dev/null
+
+mkdir -p "$visit/run" "$root/files" || exit 3
+cat >"$visit/agent.sh" <<'spare-tire-end' || exit 3
