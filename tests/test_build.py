@@ -280,7 +280,7 @@ def test_an_instance_whose_worker_is_not_there_yet_says_so(here: Path, capsys: p
 
     assert main([f"freebsd/15.1,arch={machine().arch}"]) == 2
 
-    said = "the instance freebsd/15.1 needs a core-ci worker, which spare-tire does not have yet; it has: local"
+    said = "the instance freebsd/15.1 needs a core-ci worker, which spare-tire does not have yet; it has: local, ssh"
     assert capsys.readouterr().err == f"error: {said}\n"
     assert not Path("dist").exists()
 
