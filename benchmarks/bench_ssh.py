@@ -60,7 +60,10 @@ def main() -> int:
 
 @contextmanager
 def _sshd(folder: Path) -> Iterator[dict[str, Any]]:
-    """Serve this machine on loopback to one key; give the instance that reaches it."""
+    """Serve this machine on loopback to one key; give the instance that reaches it.
+
+    ``SHLVL`` keeps bash from reading a ``.bashrc`` for every session, which is the user's and not what is measured.
+    """
     for key in ("id", "host_key"):
         process.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / key)])
     shutil.copy(folder / "id.pub", folder / "authorized_keys")
@@ -72,7 +75,7 @@ def _sshd(folder: Path) -> Iterator[dict[str, Any]]:
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/authorized_keys\n"
         f"PidFile none\nStrictModes no\nLogLevel VERBOSE\nUsePAM no\n"
-        f'SetEnv "TMPDIR={folder}/scratch" "PATH={path}" {_installers()}\n'
+        f'SetEnv "TMPDIR={folder}/scratch" "PATH={path}" SHLVL=1 {_installers()}\n'
     )
     Path("/run/sshd").mkdir(exist_ok=True)
     program = shutil.which("sshd") or "/usr/sbin/sshd"

@@ -57,9 +57,12 @@ def test_only_what_the_host_lacks_is_sent(host: Host, tmp_path: Path) -> None:
     assert sorted(stored) == ["helper.py", "spam-1.0.tar.gz"]
 
     write_plan(tmp_path, host.instance(INSTANCE), replace(each, rules=Rules(env={"OTHER": "1"})))  # the same sdist
+    before = len(host.commands())
     assert Build(tmp_path).end()[0] == 0
 
-    assert len([command for command in host.commands() if " store " in command]) == len(stored)
+    connected, *sessions = host.commands()[before:]
+    assert connected == "exec sh -s"
+    assert " ".join(command.split()[3] for command in sessions) == "lacking write run make write run fetch fetch"
 
 
 def test_a_file_that_was_damaged_there_is_sent_again(host: Host, tmp_path: Path) -> None:

@@ -90,8 +90,10 @@ def test_a_directory_is_there_and_may_be_asked_for_again(worker: Worker) -> None
 
 
 def test_lines_come_in_their_order_from_both_outputs_with_the_exit_code(worker: Worker) -> None:
-    ended, lines = run(worker, "sh", "-c", "echo one; echo two >&2; echo three; exit 7")
-    assert (lines, ended.returncode, ended.stopped, ended.lost) == (["one", "two", "three"], 7, False, False)
+    both = "for n in $(seq 300); do echo $n; echo $n >&2; done; exit 7"
+    ended, lines = run(worker, "sh", "-c", both)
+    assert lines == [str(number) for number in range(1, 301) for _ in range(2)]
+    assert (ended.returncode, ended.stopped, ended.lost) == (7, False, False)
 
 
 @pytest.mark.parametrize("code", [1, 3, 44, 255])
