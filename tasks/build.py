@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tasks.services.pip_config import PipSettings
     from tasks.services.sources import Sources
     from tasks.workers import Worker
-    from tasks.workers.own_wheels import Readable
+    from tasks.workers.own_wheels import OwnIndex
 
     Clock = Callable[[], datetime]
 
@@ -238,7 +238,7 @@ class _Run:
                 visit.build(actions, sources, worker.jobs(self._jobs), outcomes.append)
 
     @contextmanager
-    def _index(self) -> Iterator[Readable | None]:
+    def _index(self) -> Iterator[OwnIndex | None]:
         """Give our own index, where it can be read from here."""
         where = self._plan.own_index
         if where is not None and where.lower().startswith(("http://", "https://")):

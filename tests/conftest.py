@@ -10,6 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.stores.s3_proxy import Proxy
     from tests.stores.s3_servers import Server
 
 # A shell that runs the tests in its background has them ignore SIGINT, and so would what they start and interrupt.
@@ -23,6 +24,22 @@ def moto() -> Iterator[Server]:
 
     with s3_servers.moto() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_proxy(moto: Server) -> Iterator[Proxy]:
+    """The way to the S3 server on which faults are laid and requests are counted; tests take ``proxy``."""
+    from tests.stores.s3_proxy import proxied  # noqa: PLC0415 - boto3 is not in every stage's lock
+
+    with proxied(moto) as made:
+        yield made
+
+
+@pytest.fixture
+def proxy(shared_proxy: Proxy) -> Proxy:
+    """The way to the S3 server, without faults and with nothing counted."""
+    shared_proxy.reset()
+    return shared_proxy
 
 
 @pytest.fixture(scope="session")

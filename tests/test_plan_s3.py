@@ -11,30 +11,16 @@ from tasks.core.storage import Kind
 from tasks.stores.s3 import S3Store
 from tests.plans import FREEBSD, Here, folder_to_plan_in
 from tests.stores.s3_faults import READING, SECRETS, Trouble
-from tests.stores.s3_proxy import Proxy, proxied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.stores.s3_servers import Server
+    from tests.stores.s3_proxy import Proxy
 
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     return folder_to_plan_in(tmp_path, monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def shared(moto: Server) -> Iterator[Proxy]:
-    with proxied(moto) as made:
-        yield made
-
-
-@pytest.fixture
-def proxy(shared: Proxy) -> Proxy:
-    shared.reset()
-    return shared
 
 
 @pytest.fixture

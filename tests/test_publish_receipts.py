@@ -15,15 +15,13 @@ from tasks.distfiles import read_dist
 from tasks.publish import main
 from tasks.receipts import FILE, Receipt
 from tasks.stores.probe import PROBE_PATH
-from tests.stores.s3_proxy import proxied
 from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.stores.s3_proxy import Proxy
-    from tests.stores.s3_servers import Server
 
 
 @pytest.fixture(autouse=True)
@@ -36,20 +34,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def shared(moto: Server) -> Iterator[Proxy]:
-    with proxied(moto) as made:
-        yield made
-
-
 @pytest.fixture
-def bucket(shared: Proxy, monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket of its own, reached through the proxy."""
-    for name, value in shared.server.environment.items():
+    for name, value in proxy.server.environment.items():
         monkeypatch.setenv(name, value)
-    made = shared.server.new_bucket()
+    made = proxy.server.new_bucket()
     monkeypatch.setenv("SPARE_TIRE_INDEX", f"s3://{made}/team")
-    shared.reset()
+    proxy.reset()
     return made
 
 
@@ -81,30 +73,30 @@ DEMO, OTHER = "GET simple/demo/index.json", "GET simple/other/index.json"
 
 
 @pytest.mark.usefixtures("bucket")
-def test_nothing_in_dist_costs_two_requests(here: Path, shared: Proxy) -> None:
+def test_nothing_in_dist_costs_two_requests(here: Path, proxy: Proxy) -> None:
     three_projects(here)
     assert main([]) == 0
     (here / "empty").mkdir()
-    asked(shared)
+    asked(proxy)
 
     assert main(["--dist", "empty"]) == 0
 
-    assert asked(shared) == LOOKS
+    assert asked(proxy) == LOOKS
     assert list((here / "empty").iterdir()) == []
 
 
 def test_nothing_since_the_receipt_costs_two_requests_reads_no_wheel_and_writes_nothing(
-    here: Path, bucket: str, shared: Proxy, capsys: pytest.CaptureFixture[str]
+    here: Path, bucket: str, proxy: Proxy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     three_projects(here)
     assert main([]) == 0
-    asked(shared)
+    asked(proxy)
     receipt = (here / "dist" / FILE).stat()
     capsys.readouterr()
 
     assert main(["--json", "--quiet"]) == 0
 
-    assert asked(shared) == LOOKS
+    assert asked(proxy) == LOOKS
     assert [one["outcome"] for one in json.loads(capsys.readouterr().out)["wheels"]] == ["unchanged"] * 3
     assert (here / "dist" / FILE).stat().st_ino == receipt.st_ino
     read = read_dist(here / "dist", Receipt.read(here / "dist", f"s3://{bucket}/team"))
@@ -114,16 +106,16 @@ def test_nothing_since_the_receipt_costs_two_requests_reads_no_wheel_and_writes_
 
 @pytest.mark.usefixtures("bucket")
 def test_without_a_receipt_it_is_one_request_more_for_each_project_and_visit_and_never_a_write(
-    here: Path, shared: Proxy
+    here: Path, proxy: Proxy
 ) -> None:
     three_projects(here)
     assert main([]) == 0
     (here / "dist" / FILE).unlink()
-    asked(shared)
+    asked(proxy)
 
     assert main([]) == 0
 
-    assert asked(shared) == [
+    assert asked(proxy) == [
         LOOKS[0],
         DEMO,
         LOOKS[1],
@@ -132,7 +124,7 @@ def test_without_a_receipt_it_is_one_request_more_for_each_project_and_visit_and
         VISIT,
     ]
     assert main([]) == 0
-    assert asked(shared) == LOOKS
+    assert asked(proxy) == LOOKS
 
 
 def later_record(here: Path) -> None:
@@ -163,30 +155,30 @@ def same_times_other_bytes(here: Path) -> None:
     ],
 )
 def test_a_wheel_whose_files_changed_is_looked_at_again(
-    here: Path, shared: Proxy, change: Callable[[Path], None], code: int, looked_at: list[str]
+    here: Path, proxy: Proxy, change: Callable[[Path], None], code: int, looked_at: list[str]
 ) -> None:
     three_projects(here)
     assert main([]) == 0
     change(here)
-    asked(shared)
+    asked(proxy)
 
     assert main([]) == code
 
-    assert asked(shared) == sorted([*LOOKS, *looked_at])
+    assert asked(proxy) == sorted([*LOOKS, *looked_at])
 
 
 @pytest.mark.usefixtures("bucket")
-def test_a_project_that_somebody_else_changed_is_looked_at_again_and_once(here: Path, shared: Proxy) -> None:
+def test_a_project_that_somebody_else_changed_is_looked_at_again_and_once(here: Path, proxy: Proxy) -> None:
     three_projects(here)
     assert main([]) == 0
     make_wheel(here / "theirs" / "wheels", "demo", "2.0")
     assert main(["--dist", "theirs"]) == 0
-    asked(shared)
+    asked(proxy)
 
     assert main([]) == 0
-    assert asked(shared) == sorted([*LOOKS, DEMO, VISIT])
+    assert asked(proxy) == sorted([*LOOKS, DEMO, VISIT])
     assert main([]) == 0
-    assert asked(shared) == LOOKS
+    assert asked(proxy) == LOOKS
 
 
 def went_back(here: Path, before: dict[str, bytes]) -> None:
@@ -345,18 +337,18 @@ def a_rebuild(here: Path) -> list[str]:
 @pytest.mark.parametrize("prepare", [wheels_of_all_kinds, one_more, a_yank, a_rebuild])
 def test_a_dry_run_lists_just_the_writes_of_the_run_that_follows(
     here: Path,
-    shared: Proxy,
+    proxy: Proxy,
     capsys: pytest.CaptureFixture[str],
     prepare: Callable[[Path], list[str]],
 ) -> None:
     arguments = prepare(here)
-    asked(shared)
+    asked(proxy)
 
     listed = dry_run(capsys, *arguments)
-    assert [one for one in asked(shared) if not one.startswith(("GET", "HEAD"))] == []
+    assert [one for one in asked(proxy) if not one.startswith(("GET", "HEAD"))] == []
     assert main(arguments) == 0
 
-    puts = [one.removeprefix("PUT ") for one in asked(shared) if one.startswith("PUT")]
+    puts = [one.removeprefix("PUT ") for one in asked(proxy) if one.startswith("PUT")]
     assert sorted(path for path in puts if path != PROBE_PATH) == listed
     assert dry_run(capsys, *arguments) == []
 

@@ -12,11 +12,10 @@ from tasks.publish import main
 from tasks.stores.probe import PROBE_PATH, memory
 from tasks.stores.s3 import S3Store
 from tests.stores.s3_faults import READING, SECRETS, Trouble
-from tests.stores.s3_proxy import Fault, Proxy, proxied
+from tests.stores.s3_proxy import Fault, Proxy
 from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.stores.s3_servers import Server
@@ -30,18 +29,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767323045")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def shared(moto: Server) -> Iterator[Proxy]:
-    with proxied(moto) as made:
-        yield made
-
-
-@pytest.fixture
-def proxy(shared: Proxy) -> Proxy:
-    shared.reset()
-    return shared
 
 
 @pytest.fixture

@@ -63,8 +63,11 @@ class Settled:
 
 
 def certain_questions(wanted: Iterable[Wanted]) -> frozenset[NormalizedName]:
-    """Return the projects that the public index has to be asked about, whatever our index has."""
-    return frozenset(each.name for each in wanted if each.sdist is None and not isinstance(each.request, Version))
+    """Return the projects that the public index has to be asked about, whatever our index has.
+
+    A project whose sdist the matrix gives is not among them: its version is exact.
+    """
+    return frozenset(each.name for each in wanted if not isinstance(each.request, Version))
 
 
 def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tasks.distdir import DistDir
 
 
-class Readable(Protocol):
+class OwnIndex(Protocol):
     """Our index, in a directory or on the web."""
 
     def get(self, path: str) -> Stored | None:
@@ -40,7 +40,7 @@ class OwnWheels:
     installer looks for another. So no name of ours is looked up in two places, where the higher version would win.
     """
 
-    def __init__(self, dist: DistDir, index: Readable | None, folder: Path) -> None:
+    def __init__(self, dist: DistDir, index: OwnIndex | None, folder: Path) -> None:
         self._dist = dist
         self._index = index
         self._folder = folder
@@ -74,7 +74,7 @@ class OwnWheels:
                 self._pages[name] = {file.filename: file for file in offered if file.yanked is None and not file.url}
             return self._pages[name]
 
-    def _page(self, index: Readable, name: NormalizedName) -> ProjectPage | None:
+    def _page(self, index: OwnIndex, name: NormalizedName) -> ProjectPage | None:
         """Return a project's page; which projects there are, the list says: a host may answer anything to the rest."""
         if self._listed is None:
             listing = index.get(LIST_PATH)
