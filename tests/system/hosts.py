@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tasks.core.matrix import Instance
 from tasks.workers.local import find_uv
@@ -57,6 +57,7 @@ mount -t tmpfs -o size="$TMP_SIZE" tmpfs "$HOST/tree/tmp"
 mkdir -p "$HOST/tree/run/sshd" "$HOST/tree/var/log"
 exec chroot "$HOST/tree" /usr/sbin/sshd -D -f /etc/ssh/fixture_config -E /var/log/sshd
 """
+LOCKS = Path("/run/spare-tire-hosts")
 QEMU = {"arm64": "qemu-aarch64"}
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -153,8 +154,8 @@ class Host:
         if self.with_uv and self.machine == os.uname().machine:
             (self.upper / "usr/local/bin").mkdir(parents=True)
             shutil.copy(find_uv() or "", self.upper / "usr/local/bin/uv")
-        self.number = _cable()
-        self.namespace = f"spare-tire-{self.number}-{os.getpid()}"
+        self._lock, self.number = _take_number()
+        self.namespace = f"spare-tire-{self.number}"
         self.address = f"10.77.{self.number}.2"
         self.gateway = f"10.77.{self.number}.1"
         """This machine, as the host sees it."""
@@ -167,6 +168,7 @@ class Host:
         return self
 
     def _connect(self) -> None:
+        _ip("link", "add", self.veth, "type", "veth", "peer", "name", f"{self.veth}-there")
         _ip("netns", "add", self.namespace)
         _ip("address", "add", f"{self.gateway}/24", "dev", self.veth)
         _ip("link", "set", self.veth, "up")
@@ -177,14 +179,9 @@ class Host:
 
     def __exit__(self, *_: object) -> None:
         self.turn_off()
-        for words in (
-            ("route", "delete", "unreachable", self.address),
-            ("netns", "delete", self.namespace),
-            ("link", "delete", self.veth),
-        ):
-            with suppress(subprocess.CalledProcessError):  # it may have gone already
-                _ip(*words)
+        _clear(self.number)
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
 
     @property
     def veth(self) -> str:
@@ -320,23 +317,42 @@ def lacking(programs: Mapping[str, str]) -> str | None:
     return f"hosts take {wanted}; `nox -s tests-system` installs them" if missing else None
 
 
-def _cable() -> int:
-    """Lay a cable whose number no other host has, at which the kernel helps; remove what killed test runs have left."""
-    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
-    for name in (line.split()[0] for line in listed.splitlines() if line.startswith("spare-tire-")):
-        *_, used, owner = name.split("-")
-        if not Path(f"/proc/{owner}").exists():
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-            subprocess.run(["ip", "link", "delete", f"st{used}"], check=False, capture_output=True)
+def _take_number() -> tuple[IO[str], int]:
+    """Return a number that no other host has, with its lock, and with nothing of a test run that was killed.
+
+    Whoever has the lock has the number: the kernel takes it from those who die.
+    """
+    LOCKS.mkdir(exist_ok=True)
     for number in range(100, 250):
-        with suppress(subprocess.CalledProcessError):
-            _ip("link", "add", f"st{number}", "type", "veth", "peer", "name", f"st{number}-there")
-            return number
+        lock = (LOCKS / str(number)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            _clear(number)
+            return lock, number
     raise RuntimeError("there is no number left for a host")
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+def _clear(number: int) -> None:
+    """Remove all that there may be of the host of a number, which is locked."""
+    namespace = f"spare-tire-{number}"
+    if Path("/run/netns", namespace).exists():
+        for pid in _ip("netns", "pids", namespace).split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    for words in (
+        ("route", "delete", "unreachable", f"10.77.{number}.2"),
+        ("netns", "delete", namespace),
+        ("link", "delete", f"st{number}"),
+    ):
+        with suppress(subprocess.CalledProcessError):  # it may have gone already
+            _ip(*words)
+
+
+def _ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
 
 def _children(pid: int) -> list[int]:
