@@ -64,7 +64,7 @@ DEBIAN = Platform(
         "apt-cache": 'case $3 in python3.12-dev|python3.13-nogil) echo "Package: $3" ;; *) exit 100 ;; esac',
     },
     asked=("dpkg-query <--show> <--showformat> <${{db:Status-Abbrev}}> <{}>",),
-    install=("apt-get <update> <-q>", "apt-get <install> <-q> <-y> <--no-install-recommends>"),
+    install=("apt-get <update> <-q>", "apt-get <install> <-q> <-y> <-o> <Dpkg::Use-Pty=0> <--no-install-recommends>"),
     pythons=("python3.12-dev", "python3.13-nogil"),
 )
 FEDORA = Platform(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,9 +29,27 @@ if TYPE_CHECKING:
 
 SUITE = "bookworm"
 PACKAGES = (
-    "base-files", "coreutils", "dash", "findutils", "gcc", "grep", "libc6-dev", "openssh-server", "procps",
-    "python3", "python3-dev", "python3-pip-whl", "python3-venv", "sed", "tar",
+    "apt", "base-files", "coreutils", "dash", "diffutils", "dpkg", "findutils", "gcc", "grep", "libc-bin", "libc6-dev",
+    "openssh-server", "procps", "python3", "python3-dev", "python3-pip-whl", "python3-venv", "sed", "tar",
 )  # fmt: skip
+OFFERED = ("libffi-dev", "libffi8", "libpython3.11-dev", "libyaml-0-2", "libyaml-dev")
+"""What its own repository has, below ``/srv/debs``: a host reaches no other."""
+HOOK = f"""\
+set -e
+for deb in "$1"/var/cache/apt/archives/*.deb; do
+    dpkg-deb --field "$deb" | sed '/^Package:/a Status: install ok installed'
+    echo
+done >"$1/var/lib/dpkg/status"
+mkdir -p "$1/srv/debs"
+cd "$1/srv/debs"
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet download {" ".join(OFFERED)}
+for deb in *.deb; do
+    dpkg-deb --field "$deb"
+    printf 'Filename: ./%s\\nSize: %s\\n' "$deb" "$(wc -c <"$deb")"
+    printf 'SHA256: %s\\n\\n' "$(sha256sum "$deb" | cut -d ' ' -f 1)"
+done >Packages
+"""
+"""Write down what is unpacked as installed, as ``apt-get`` there wants it, and make the repository."""
 SETTINGS = """\
 HostKey /etc/ssh/host_key
 AuthorizedKeysFile /etc/ssh/fixture_keys .ssh/authorized_keys
@@ -72,7 +91,7 @@ def root_file_system(architecture: str = "amd64") -> Path:
     """Return a small Debian with a compiler, CPython and sshd, unpacked only; ``architecture`` as Debian names it."""
     if architecture in QEMU:
         _register(QEMU[architecture])
-    asked = " ".join([SUITE, architecture, *PACKAGES, LOGGED, SETTINGS, "compiled 2"])
+    asked = " ".join([SUITE, architecture, *PACKAGES, HOOK, LOGGED, SETTINGS, "compiled 3"])
     place = cache() / f"{architecture}-{sha256(asked.encode()).hexdigest()[:16]}"
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_suffix(".lock").open("w") as lock:
@@ -80,16 +99,16 @@ def root_file_system(architecture: str = "amd64") -> Path:
         if not place.is_dir():
             part = place.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            options = ["--mode=root", "--variant=extract", f"--architectures={architecture}"]
+            options = ["--mode=root", "--variant=extract", f"--architectures={architecture}", f"--extract-hook={HOOK}"]
             command = ["mmdebstrap", "--quiet", *options, f"--include={','.join(PACKAGES)}", SUITE, str(part)]
             subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            _furnish(part)
+            _furnish(part, architecture)
             _compile(part, architecture)
             part.rename(place)
     return place
 
 
-def _furnish(root: Path) -> None:
+def _furnish(root: Path, architecture: str) -> None:
     """Write what installing the packages would have written."""
     people = "root:x:0:0:root:/root:/bin/sh\nsshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n"
     (root / "etc/passwd").write_text(f"{people}packager:x:1000:1000::/home/packager:/bin/sh\n")
@@ -102,6 +121,10 @@ def _furnish(root: Path) -> None:
     (root / "usr/bin/cc").symlink_to("gcc")
     (root / "home/packager").mkdir(parents=True)
     os.chown(root / "home/packager", 1000, 1000)
+    (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/debs ./\n")
+    for name in re.findall(r"^Package: (.+)", (root / "var/lib/dpkg/status").read_text(), re.MULTILINE):
+        for file in (name, f"{name}:{architecture}"):  # the lists of their files, which nobody needs
+            (root / f"var/lib/dpkg/info/{file}.list").touch()
     (root / "tmp").chmod(0o1777)
     subprocess.run(["ldconfig", "-r", str(root)], check=True)
 
