@@ -45,12 +45,14 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
 # Programs that `tests-system` needs, and the Debian packages that bring them.
 PROGRAMS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "busybox": "busybox",
     "bwrap": "bubblewrap",
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "musl-gcc": "musl-tools",
     "nginx": "nginx",
     "qemu-aarch64-static": "qemu-user-static",
+    "shellcheck": "shellcheck",
     "sshd": "openssh-server",
     "strace": "strace",
 }

@@ -32,7 +32,7 @@ PACKAGES = (
     "apt", "base-files", "coreutils", "dash", "diffutils", "dpkg", "findutils", "gcc", "grep", "libc-bin", "libc6-dev",
     "openssh-server", "procps", "python3", "python3-dev", "python3-pip-whl", "python3-venv", "sed", "tar",
 )  # fmt: skip
-OFFERED = ("libffi-dev", "libffi8", "libpython3.11-dev", "libyaml-0-2", "libyaml-dev")
+OFFERED = ("libffi-dev", "libffi8", "libpython3.11-dev", "libyaml-0-2", "libyaml-dev", "opendoas", "sudo")
 """What its own repository has, below ``/srv/debs``: a host reaches no other."""
 HOOK = f"""\
 set -e
@@ -294,6 +294,13 @@ class Host:
         enter = ["nsenter", f"--target={self._init}", "--all", "chroot", str(self.folder / "tree")]
         done = subprocess.run([*enter, "sh", "-c", script], check=True, capture_output=True, text=True)
         return done.stdout
+
+    def lend(self, folder: Path, place: str) -> None:
+        """Show it a directory of this machine, read-only, until it is turned off."""
+        there = self.folder / "tree" / place.lstrip("/")
+        outside = ["nsenter", f"--target={self._init}", "--mount"]
+        there_too = f"mkdir -p {there} && mount --bind {folder} {there} && mount -o remount,bind,ro {there}"
+        subprocess.run([*outside, "sh", "-c", there_too], check=True, capture_output=True)
 
     def log(self) -> str:
         """Return what sshd has logged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import tempfile
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from hashlib import sha256
@@ -150,17 +150,15 @@ def near_index(
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             pass
 
-    with tempfile.TemporaryDirectory(prefix="spare-tire-index-") as name:
-        with PublicIndex(None, Path(name), default=default_index) as public:
-            index = NearIndex(public=public, folder=Path(name, "files"), withheld=withheld, own=own or {})
-            server = ThreadingHTTPServer((host.gateway, 0), Handler)
-            index.url = f"http://{host.gateway}:{server.server_port}/simple/"
-            (host.files / "etc/pip.conf").write_text(f"[global]\ntrusted-host = {host.gateway}\n")
-            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-            thread.start()
-            try:
-                yield index
-            finally:
-                server.shutdown()
-                thread.join()
-                server.server_close()
+    with ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="spare-tire-index-")))
+        public = held.enter_context(PublicIndex(None, folder, default=default_index))
+        index = NearIndex(public=public, folder=folder / "files", withheld=withheld, own=own or {})
+        server = held.enter_context(ThreadingHTTPServer((host.gateway, 0), Handler))
+        index.url = f"http://{host.gateway}:{server.server_port}/simple/"
+        (host.files / "etc/pip.conf").write_text(f"[global]\ntrusted-host = {host.gateway}\n")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        held.callback(thread.join)
+        held.callback(server.shutdown)
+        yield index

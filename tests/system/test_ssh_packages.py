@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from packaging.utils import parse_wheel_filename
 
+from tests.builds import pack
 from tests.system.hosts import make_host
 from tests.system.near_index import near_index
 
@@ -108,24 +110,24 @@ def test_shipped_packages_are_built_on_a_host(host: Host, tmp_path: Path) -> Non
         "check": {"run": "python -c 'import yaml; assert yaml.__with_libyaml__'"},
     }
     cffi = {"versions": ["latest"], "build": {"system_packages": ["libffi-dev"]}}
-    others = dict.fromkeys(("coverage", "lazy-object-proxy", "MarkupSafe"), ["latest"])
+    others = {name: ["latest"] for name in ("coverage", "lazy-object-proxy", "MarkupSafe")}
     with near_index(host) as index:
         write_matrix(tmp_path, host, index, "x86_64", {**others, "PyYAML": yaml, "cffi": cffi})
         wheels = built(tmp_path, "x86_64")
     assert set(wheels) == {*others, "PyYAML", "cffi"}
     assert tags(wheels.values()) == {"cp311-cp311-linux_x86_64"}
-    assert {name: processors(wheel) for name, wheel in wheels.items()} == dict.fromkeys(wheels, {"x86-64"})
+    assert [processors(wheel) for wheel in wheels.values()] == [{"x86-64"}] * 5
 
 
 @pytest.mark.needs("qemu-aarch64-static")
 def test_shipped_packages_are_built_on_a_host_of_another_processor(arm: Host, tmp_path: Path) -> None:
     with near_index(arm) as index:
-        packages = dict.fromkeys(("lazy-object-proxy", "MarkupSafe"), ["latest"])
+        packages = {name: ["latest"] for name in ("lazy-object-proxy", "MarkupSafe")}
         write_matrix(tmp_path, arm, index, "aarch64", packages)
         wheels = built(tmp_path, "aarch64")
     assert set(wheels) == set(packages)
     assert tags(wheels.values()) == {"cp311-cp311-linux_aarch64"}
-    assert {name: processors(wheel) for name, wheel in wheels.items()} == dict.fromkeys(wheels, {"AArch64"})
+    assert [processors(wheel) for wheel in wheels.values()] == [{"AArch64"}] * 2
 
 
 def test_a_requirement_without_a_wheel_is_built_there_first(host: Host, tmp_path: Path) -> None:
@@ -137,4 +139,87 @@ def test_a_requirement_without_a_wheel_is_built_there_first(host: Host, tmp_path
         (cffi,) = (name for name in index.fetched if name.startswith("cffi-"))
     assert cffi.endswith(".tar.gz")
     assert built_first(wheel) == {cffi: index.digest(cffi)}
+    assert processors(wheel) == {"x86-64"}
+
+
+# ── A build requirement that is a program, written in Rust: as maturin is, without the crates that it takes ───────────
+
+WRITE_WHEEL = """
+import base64, hashlib, os, subprocess, sysconfig, zipfile
+
+PLATFORM = sysconfig.get_platform().replace("-", "_")
+
+def write_wheel(directory, name, tag, files):
+    info = name + "-1.0.dist-info/"
+    files[info + "METADATA"] = b"Metadata-Version: 2.1\\nName: %s\\nVersion: 1.0\\n" % name.encode()
+    files[info + "WHEEL"] = b"Wheel-Version: 1.0\\nRoot-Is-Purelib: false\\nTag: %s\\n" % tag.encode()
+    rows = ""
+    for path, data in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        rows += "%s,sha256=%s,%d\\n" % (path, digest, len(data))
+    files[info + "RECORD"] = (rows + info + "RECORD,,\\n").encode()
+    filename = "%s-1.0-%s.whl" % (name, tag)
+    with zipfile.ZipFile(os.path.join(directory, filename), "w") as archive:
+        for path, data in files.items():
+            member = zipfile.ZipInfo(path)
+            member.external_attr = 0o755 << 16
+            archive.writestr(member, data)
+    return filename
+"""
+BUILDS_MILL = """
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    subprocess.run(["cargo", "build", "--release", "--offline"], check=True)
+    program = open("target/release/mill", "rb").read()
+    return write_wheel(directory, "mill", "py3-none-" + PLATFORM, {"mill-1.0.data/scripts/mill": program})
+"""
+BUILDS_MILLED = """
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    source = subprocess.run(["mill", "milled"], check=True, stdout=subprocess.PIPE).stdout
+    include = "-I" + sysconfig.get_path("include")
+    subprocess.run(["cc", "-shared", "-fPIC", include, "-xc", "-", "-o", "milled.so"], check=True, input=source)
+    module = {"milled" + sysconfig.get_config_var("EXT_SUFFIX"): open("milled.so", "rb").read()}
+    return write_wheel(directory, "milled", "cp311-cp311-" + PLATFORM, module)
+"""
+MILL = """
+fn main() {
+    let name = std::env::args().nth(1).unwrap();
+    println!("#include <Python.h>");
+    println!("static struct PyModuleDef module = {{PyModuleDef_HEAD_INIT, \\"{name}\\", \\"\\", -1}};");
+    println!("PyMODINIT_FUNC PyInit_{name}(void) {{ return PyModule_Create(&module); }}");
+}
+"""
+CARGO = '[package]\nname = "mill"\nversion = "1.0.0"\nedition = "2021"\n'
+PROJECT = '[build-system]\nrequires = {}\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def sdists(folder: Path) -> dict[str, Path]:
+    """Write the sdists of ``mill``, a program, and of ``milled``, which it takes to build."""
+    mill = {"Cargo.toml": CARGO, "src/main.rs": MILL, "backend.py": WRITE_WHEEL + BUILDS_MILL}
+    milled = {"pyproject.toml": PROJECT.format('["mill"]'), "backend.py": WRITE_WHEEL + BUILDS_MILLED, "x.c": ""}
+    return {
+        "mill": pack(folder, "mill", "1.0", {"pyproject.toml": PROJECT.format("[]"), **mill}),
+        "milled": pack(folder, "milled", "1.0", milled),
+    }
+
+
+@pytest.fixture
+def rust() -> Path:
+    """Return the directory of a Rust toolchain."""
+    if shutil.which("rustc") is None:
+        pytest.skip("rustc is not on PATH")
+    found = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True)
+    folder = Path(found.stdout.strip())
+    if not (folder / "bin/cargo").is_file() or folder == Path("/usr"):
+        pytest.skip(f"the Rust toolchain in {folder} has no directory of its own")
+    return folder
+
+
+def test_a_program_that_a_build_requires_is_built_there_first(host: Host, rust: Path, tmp_path: Path) -> None:
+    host.lend(rust, "/opt/rust")
+    host.run("ln -s /opt/rust/bin/cargo /opt/rust/bin/rustc /usr/local/bin/")
+    made = sdists(tmp_path / "sdists")
+    with near_index(host, own=made) as index:
+        write_matrix(tmp_path, host, index, "x86_64", {"milled": {"versions": ["latest"]}})
+        (wheel,) = built(tmp_path, "x86_64").values()
+    assert built_first(wheel) == {"mill-1.0.tar.gz": index.digest("mill-1.0.tar.gz")}
     assert processors(wheel) == {"x86-64"}
