@@ -184,19 +184,6 @@ def test_one_failure_costs_one_wheel(here: Path, capsys: pytest.CaptureFixture[s
     )
 
 
-def test_the_system_packages_that_the_matrix_names_are_said_where_a_build_fails(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rules = Rules(system_packages=("libyaml", "lang/rust"))
-    write_plan(PLAN, action(make_sdist(here / "sdists", "eggs", before="raise SystemExit('no yaml.h')"), rules=rules))
-
-    assert main(["--quiet"]) == 1
-
-    yours = "which are yours to install, or --install-system-packages does: libyaml, lang/rust"
-    named = f"(the matrix names these system packages for it, {yours})"
-    assert f"the build failed: no yaml.h {named}" in capsys.readouterr().err
-
-
 def programs(here: Path, scripts: Mapping[str, str]) -> Path:
     """Make programs of these shell scripts; return their directory."""
     folder = here / "bin"
@@ -205,6 +192,21 @@ def programs(here: Path, scripts: Mapping[str, str]) -> Path:
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     return folder
+
+
+def test_the_system_packages_that_are_missing_are_said_where_a_build_fails(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    freebsd = {"uname": "echo FreeBSD", "pkg": '[ "$3" = gmake ]'}
+    monkeypatch.setenv("PATH", f"{programs(here, freebsd)}:{search_path()}")
+    rules = Rules(system_packages=("libyaml", "gmake", "lang/rust"))
+    write_plan(PLAN, action(make_sdist(here / "sdists", "eggs", before="raise SystemExit('no yaml.h')"), rules=rules))
+
+    assert main(["--quiet"]) == 1
+
+    yours = "which are yours to install, or --install-system-packages does: libyaml, lang/rust"
+    named = f"(the matrix names these system packages for it, {yours})"
+    assert f"the build failed: no yaml.h {named}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("asked", [False, True])

@@ -263,10 +263,12 @@ def test_a_system_without_a_package_manager_that_is_known_is_told_of(name: str, 
     assert system.prepare(may_install="must", system_packages=["x", "y"]) == (2, [told])
 
 
-def test_another_system_s_package_manager_is_left_alone(tmp_path: Path) -> None:
-    system = System(tmp_path, {**DEBIAN.programs, **FREEBSD.programs})
+@pytest.mark.parametrize("name", ["FreeBSD", "Darwin", "NetBSD"])
+@pytest.mark.parametrize("manager", LINUXES)
+def test_another_system_s_package_manager_is_left_alone(name: str, manager: str, tmp_path: Path) -> None:
+    system = System(tmp_path, {**LINUXES[manager].programs, **FREEBSD.programs, "uname": f"echo {name}"})
     assert system.prepare(may_install="can", system_packages=["rust"])[0] == 0
-    assert system.ran("apt-get") == []
+    assert system.ran(manager) == []
 
 
 # ── What the host has ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -289,6 +291,14 @@ def test_a_missing_interpreter_is_reported_with_the_package_that_brings_it(
     ]
 
 
+def test_alpine_has_no_free_threaded_interpreter(tmp_path: Path) -> None:
+    said = System(tmp_path, ALPINE.programs).prepare(missing=["cp312", "cp312t"])[1]
+    assert [line for line in said if line.startswith("spare-tire-fact")] == [
+        "spare-tire-fact package cp312 apk python3-dev",
+        "spare-tire-fact package cp312t apk ",
+    ]
+
+
 def test_an_interpreter_that_comes_with_a_package_is_found(tmp_path: Path) -> None:
     minor = sys.version_info.minor
     brings = f"/bin/ln -sf '{sys.executable}' '{tmp_path}/bin/python3.{minor}'"
@@ -305,14 +315,16 @@ def test_an_interpreter_that_comes_with_a_package_is_found(tmp_path: Path) -> No
     ("name", "prefix"), [("pkg", "/usr/local"), ("brew", "/opt/homebrew")], ids=["FreeBSD", "macOS"]
 )
 def test_headers_that_the_compiler_does_not_look_for_are_told_of(name: str, prefix: str, tmp_path: Path) -> None:
-    system = System(tmp_path, {**PLATFORMS[name].programs, "cc": "echo ' /usr/include' >&2"})
+    system = System(
+        tmp_path, {**PLATFORMS[name].programs, "cc": "printf '%s\\n' ' /usr/include' 'End of search list.' >&2"}
+    )
     told = (
         f"spare-tire: headers: packages have theirs in {prefix}/include, where cc does not look; "
         f"the matrix's env can say so: CFLAGS: -I{prefix}/include, LDFLAGS: -L{prefix}/lib"
     )
     assert told in system.prepare()[1]
 
-    system.add("cc", f"printf '%s\\n' ' {prefix}/include' ' /usr/include' >&2")
+    system.add("cc", f"printf '%s\\n' ' {prefix}/include' ' /usr/include' 'End of search list.' >&2")
     assert [line for line in system.prepare()[1] if line.startswith("spare-tire: headers: ")] == []
 
 

@@ -353,7 +353,7 @@ def _take_number() -> tuple[IO[str], int]:
     Whoever has the lock has the number: the kernel takes it from those who die.
     """
     LOCKS.mkdir(exist_ok=True)
-    for number in range(100, 250):
+    for number in range(10, 100):
         lock = (LOCKS / str(number)).open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -57,6 +57,12 @@ def test_an_interpreter_that_came_is_known() -> None:
         (["spare-tire-fact package cp313 pkg python313"], ""),
         (
             [
+                f"spare-tire-fact python /bin/python3.13\t{json.dumps({**ANSWER, 'version': [3, 13, 1], 'headers': False})}"
+            ],
+            "",
+        ),
+        (
+            [
                 f"spare-tire-fact python /bin/python3.12\t{json.dumps({**ANSWER, 'headers': False})}",
                 "spare-tire-fact package cp312 apt-get python3.12-dev",
             ],
