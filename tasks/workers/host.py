@@ -112,6 +112,7 @@ class Host:
 
         ended = self._run(["sh", self._script, "prepare"], on_line)
         while ended.lost:
+            lines.clear()
             ended = self._run(["sh", self._script, "prepare"], on_line)
         if ended.returncode:
             last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
