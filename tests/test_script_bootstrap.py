@@ -249,7 +249,7 @@ def test_brew_is_not_run_as_root(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Linux", "Darwin", "OpenBSD"])
 def test_a_system_without_a_package_manager_that_is_known_is_told_of(name: str, tmp_path: Path) -> None:
-    system = System(tmp_path, {"uname": f"echo {name}", "id": ROOT})
+    system = System(tmp_path, {"uname": f"echo {name}", "id": SOMEBODY, "sudo": LETS})
     told = (
         "spare-tire: system packages that the matrix names, "
         "not installed: of pkg, brew, apt-get, dnf and apk there is none: x y"
@@ -261,6 +261,7 @@ def test_a_system_without_a_package_manager_that_is_known_is_told_of(name: str, 
     assert [line for line in said if line.startswith("spare-tire-fact package")] == []
 
     assert system.prepare(may_install="must", system_packages=["x", "y"]) == (2, [told])
+    assert system.ran("sudo") == []
 
 
 @pytest.mark.parametrize("name", ["FreeBSD", "Darwin", "NetBSD"])
