@@ -75,13 +75,13 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     if not (chosen.expand or chosen.explain or chosen.retire):  # those are questions: they change nothing
         _remove(chosen.plan)
         terminal.info(f"planning {path}")
+    if chosen.expand:
+        return _expand(load(path, CACHE / "matrix").matrix, as_json=chosen.json)
     with ExitStack() as opened:
         index = options.chosen_index(chosen)
-        begun = _begin(index, opened) if index and not (chosen.expand or chosen.retire) else None
+        begun = _begin(index, opened) if index and not chosen.retire else None
         loaded = load(path, CACHE / "matrix")
         matrix = loaded.matrix
-        if chosen.expand:
-            return _expand(matrix, _machine() if matrix.needs_machine else None, as_json=chosen.json)
         index = index or options.index_of(matrix, path)
         machine = _ANY_MACHINE if matrix.needs_machine else None
         every = matrices.wanted(matrix, machine)
@@ -170,8 +170,8 @@ def _retire(
     return Failed.exit_code if errors else 0
 
 
-def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
-    flat = matrices.flat(matrix, machine)
+def _expand(matrix: Matrix, *, as_json: bool) -> int:
+    flat = matrices.flat(matrix, _machine() if matrix.needs_machine else None)
     if as_json:
         console.emit_json(flat)
     else:

@@ -78,7 +78,9 @@ def _listing(name: NormalizedName, links: Iterable[Link], *, url: str, announced
         if kind is Kind.SDIST:
             row = (*row, without_credentials(_absolute(link.url, url)), link.sha256, link.size)
         rows.append(row)
-    if not place.files and (strangers or not (announced or skipped)):  # a login page, say, or the page of another project
+    if not place.files and (
+        strangers or not (announced or skipped)
+    ):  # a login page, say, or the page of another project
         raise NotAPage(f"lists no file of {name}")
     return Listing(name=name, files=place.files, skipped=skipped)
 

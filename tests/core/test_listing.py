@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 from tasks.core.listing import Sorter
 from tasks.core.releases import Project, identify
 from tasks.core.simple_page import read_page
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 FOO = canonicalize_name("foo-bar")
 URL = "https://pkgs.example/simple/foo-bar/"
