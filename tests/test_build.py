@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from tasks.core.matrix import Rules
 from tasks.core.provenance import recipe_of
 from tasks.core.targets import PythonTag
 from tasks.wheelfile import sha256_of
-from tests.builds import action, machine, make_sdist, search_path, wheel_name, write_plan
+from tests.builds import action, folder_to_build_in, machine, make_sdist, search_path, wheel_name, write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,14 +25,7 @@ PLAN = Path("build/plan.json")
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory to run in, with a scratch root of its own, and no CI around."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv("PATH", search_path())
-    for variable in ("TF_BUILD", "GITHUB_ACTIONS", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_MATRIX"):
-        monkeypatch.delenv(variable, raising=False)
-    return tmp_path
+    return folder_to_build_in(tmp_path, monkeypatch)
 
 
 def wheels() -> list[str]:
