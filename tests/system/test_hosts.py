@@ -16,18 +16,18 @@ ANOTHER_RUN = """
 import time
 from tests.system.hosts import make_host
 with make_host() as host:
-    print(host.number, host.processes().keys() and max(host.processes()), flush=True)
+    print(host.number, max(host.processes()), host.folder, flush=True)
     time.sleep(600)
 """
 
 
-def another_run() -> tuple[subprocess.Popen[str], int, int]:
-    """Start another test run with a host; return it, the host's number and one of its processes."""
+def another_run() -> tuple[subprocess.Popen[str], int, int, Path]:
+    """Start another test run with a host; return it, the host's number, one of its processes and its folder."""
     told = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     run = subprocess.Popen([sys.executable, "-c", ANOTHER_RUN], env=told, stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
-    number, pid = map(int, run.stdout.readline().split())
-    return run, number, pid
+    number, pid, folder = run.stdout.readline().split()
+    return run, int(number), int(pid), Path(folder)
 
 
 def reached(host: Host) -> bool:
@@ -39,7 +39,7 @@ def reached(host: Host) -> bool:
 def test_a_host_of_a_living_run_is_left_alone_whatever_dies_beside_it(host: Host) -> None:
     numbers = set()
     for _ in range(2):  # the second takes the number that the first had
-        run, number, pid = another_run()
+        run, number, pid, folder = another_run()
         numbers.add(number)
         assert number != host.number
         run.send_signal(signal.SIGKILL)
@@ -50,6 +50,7 @@ def test_a_host_of_a_living_run_is_left_alone_whatever_dies_beside_it(host: Host
         with make_host() as next_host:
             assert next_host.number == number
             assert eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists())  # type: ignore[misc]
+            assert not folder.exists()
             assert reached(next_host)
             assert reached(host)
     names = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout.split()
