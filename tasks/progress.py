@@ -64,7 +64,7 @@ class Aside:
         self._console = console
         self._how = folding(environ)
         self._open = False
-        self._waiting: list[tuple[str, bool]] = []
+        self._waiting: list[str] = []
         self._lock = threading.Lock()
 
     @contextmanager
@@ -86,8 +86,8 @@ class Aside:
             if self._how is not None and not self._console.quiet:
                 self._write(f"{self._how.begin}{harmless(title)}")
             self._open = True
-            for text, is_command in self._waiting:
-                self._show(text, is_command=is_command)
+            for text in self._waiting:
+                self._show(text)
             self._waiting.clear()
 
     def line(self, text: str, *, is_command: bool = False) -> None:
@@ -96,13 +96,13 @@ class Aside:
             if self._open or is_command:
                 self._show(text, is_command=is_command)
             else:
-                self._waiting.append((text, is_command))
+                self._waiting.append(text)
 
     def warn(self, message: str) -> None:
         """Say what the user should know."""
         self._console.warn(message)
 
-    def _show(self, text: str, *, is_command: bool) -> None:
+    def _show(self, text: str, *, is_command: bool = False) -> None:
         if self._how is None:
             self._console.detail(plain(text))
         elif is_command:

@@ -50,7 +50,7 @@ class CoreCi:
     """The service; entering starts it. What it hands out and how it answers may change while it runs."""
 
     hosts: Mapping[str, Host]
-    """By processor."""
+    """By platform and version, ``debian/12``, or else by processor: there is one of each."""
     boot: float = 0.0
     """Seconds until an instance is running."""
     slowness: float = 0.0
@@ -64,8 +64,8 @@ class CoreCi:
     """By user the public key of one who signs."""
     attachments: dict[tuple[str, str], str] = field(default_factory=dict)
     """What Azure's REST API would tell of a build: by its id and an attachment's name, the text."""
-    running: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """By id of an instance: its processor, and when it was asked for."""
+    running: dict[str, tuple[Host | None, float]] = field(default_factory=dict)
+    """By id of an instance: its host, and when it was asked for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
@@ -138,30 +138,32 @@ class CoreCi:
         config = body["config"]
         if config.keys() != _VM or config["type"] != "vm":
             return 400, {"message": f"no instance can be made of {sorted(config)}"}
-        host = self.hosts.get(config["architecture"])
+        name, architecture = f"{config['platform']}/{config['version']}", config["architecture"]
+        host = self.hosts.get(name) or self.hosts.get(architecture)
         if host is None or id_ in self.running:
-            return 400, {"message": f"there is no {config['platform']}/{config['version']} {config['architecture']}"}
+            return 400, {"message": f"there is no {name} {architecture}"}
         authorized = host.files / "root/.ssh/authorized_keys"
         authorized.parent.mkdir(mode=0o700, exist_ok=True)
         with authorized.open("a") as file:
             file.write(f"{config['public_key']}\n")
-        self.running[id_] = (config["architecture"], time.monotonic())
+        self.running[id_] = (host, time.monotonic())
         return 200, {"status": "starting"}
 
     def _get(self, id_: str, _body: dict[str, Any], _path: re.Match[str]) -> Answer:
         if id_ not in self.running:
             return 404, {"message": "there is no such instance"}
-        architecture, since = self.running[id_]
-        if time.monotonic() - since < self.boot:
+        host, since = self.running[id_]
+        if host is None or time.monotonic() - since < self.boot:
             return 200, {"status": "starting"}
-        connection = {"hostname": self.hosts[architecture].address, "port": 22, "username": "root"}
+        connection = {"hostname": host.address, "port": 22, "username": "root"}
         return 200, {"status": "running", "connection": connection}
 
     def _delete(self, id_: str, _body: dict[str, Any], _path: re.Match[str]) -> Answer:
         if id_ not in self.running:
             return 404, {"message": "there is no such instance"}
-        architecture, _ = self.running.pop(id_)
-        shutil.rmtree(self.hosts[architecture].files / "root/.ssh", ignore_errors=True)  # the next is another machine
+        host, _ = self.running.pop(id_)
+        if host is not None:
+            shutil.rmtree(host.files / "root/.ssh", ignore_errors=True)  # the next one is another machine
         return 200, {"message": "stopped"}
 
     def _known(self, body: dict[str, Any], path: re.Match[str]) -> bool:

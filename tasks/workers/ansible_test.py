@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 import sysconfig
 import threading
@@ -20,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import process
-from tasks.core.errors import BadInput, ServiceFailed, SpareTireError
+from tasks.core import ansible_test as lines
+from tasks.core.errors import ServiceFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,15 +39,6 @@ _LOOK = 0.1  # seconds between looks whether the host is handed over
 _ASKED = 15.0  # seconds until core-ci has answered whether there is an instance
 _FAREWELL = 90.0  # seconds that ansible-test may take to give the instance back
 
-_ASKS = re.compile(r"Initializing new .+ instance using: (?P<address>https?://\S+/[^/\s]+)")
-_ANSWERED = re.compile(r"Started .+ instance\.")
-_GIVEN_BACK = re.compile(r"(Stopped running|Cleared invalid) .+ instance\.")
-_REASON = re.compile(r"(?:FATAL|ERROR): (?P<reason>.+)|(?:[A-Za-z]+\.)+(?P<raised>[A-Za-z]*(?:Error|Exception): .+)")
-_REFUSED = re.compile(r"ansible-test \S+: error: (?:argument \S+: )?(?P<reason>.+)")
-_UNKNOWN_PYTHON = re.compile(r'"(?P<version>3\.[0-9]+)" not in: (?P<known>[0-9., ]+)')
-# Written to be read by Azure's agent, which then tells core-ci whose run it is.
-_PROOF = re.compile(r"##vso\[task\.addattachment type=ansible-core-ci;name=public-key\.pem\](?P<file>/[^\r\n]+)")
-
 
 class AnsibleTest:
     """One run of ansible-test on one instance; ``folder`` is this run's own, empty and private."""
@@ -61,10 +52,10 @@ class AnsibleTest:
         fcntl.flock(self._hold, fcntl.LOCK_EX)
         self._running: Running | None = None
         self._said: list[str] = []
-        self._asks = False
+        self._id: str | None = None
+        self._denial: str | None = None
         self._answered = threading.Event()
         self._over = threading.Event()
-        self._secret = ""
 
     def start(self, instance: Instance, arch: str, pythons: Sequence[str]) -> None:
         """Ask for an instance, with the first of these versions of Python, ``3.12``, and the others after that."""
@@ -108,7 +99,9 @@ class AnsibleTest:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._over.wait(_LOOK):
-                raise self._reason()
+                raise lines.why_none(self._name, self._said, metadata.version("ansible-core"))
+            if self._denial is not None:
+                raise lines.no_machine(self._name, f"{self._denial}; docs/core-ci.md says how to be let in")
             if self._handed_over.exists():
                 found: dict[str, object] = json.loads(self._handed_over.read_text(encoding="utf-8"))
                 return found
@@ -123,7 +116,7 @@ class AnsibleTest:
             if self._handed_over.exists():
                 self._hold.close()
                 self._over.wait(_FAREWELL)
-            elif self._asks:
+            elif self._id is not None:
                 self._answered.wait(_ASKED)  # one that is under way cannot be taken back
         finally:
             if self._running is not None:
@@ -139,39 +132,21 @@ class AnsibleTest:
             self._over.set()
 
     def _heard(self, line: str) -> None:
-        if asked := _ASKS.search(line):
-            self._asks = True
-            self._secret = asked["address"].rpartition("/")[2]
-            (self._folder / NOTE).write_text(asked["address"], encoding="utf-8")
-        elif _ANSWERED.search(line):
+        note = self._folder / NOTE
+        if address := lines.asked_for(line):
+            self._id = address.rpartition("/")[2]
+            note.write_text(address, encoding="utf-8")
+        elif lines.is_started(line):
             self._answered.set()
-        elif _GIVEN_BACK.search(line):
-            (self._folder / NOTE).unlink(missing_ok=True)
-        shown = line.replace(self._secret, "***") if self._secret else line  # who knows the id can stop the instance
+        elif lines.is_given_back(line) or (lines.is_refused(line) and not self._answered.is_set()):
+            note.unlink(missing_ok=True)
+        elif (denial := lines.denial(line)) and not self._answered.is_set():
+            self._denial = denial
+            self._answered.set()
+            note.unlink(missing_ok=True)
+        shown = line.replace(self._id, "***") if self._id else line
         self._said.append(shown)
-        proof = _PROOF.fullmatch(line)
-        self._aside.line(shown, is_command=proof is not None and _is_temporary(Path(proof["file"])))
-
-    def _reason(self) -> SpareTireError:
-        """Say why there is no instance, from what ansible-test has said."""
-        refused = next(filter(None, map(_REFUSED.search, reversed(self._said))), None)
-        if refused is None:
-            found = next(filter(None, map(_REASON.search, reversed(self._said))), None)
-            last = next((line for line in reversed(self._said) if line.strip()), "it said nothing")
-            reason = found["reason"] or found["raised"] if found else last
-            hint = "; docs/core-ci.md says how to be let in" if reason.startswith("401") else ""
-            return ServiceFailed(f"{self._name}: ansible-test gets no machine from core-ci: {reason}{hint}")
-        if refused["reason"].startswith('"remote" not in'):
-            return BadInput(
-                f"{self._name}: there are no credentials for core-ci: neither ~/.ansible-core-ci.key nor "
-                "~/.ansible-core-ci.auth is there; docs/core-ci.md says what they hold"
-            )
-        if unknown := _UNKNOWN_PYTHON.search(refused["reason"]):
-            return BadInput(
-                f"{self._name}: ansible-core {metadata.version('ansible-core')} knows no Python {unknown['version']} "
-                f"on a remote host, only {unknown['known']}: run nox with a later Python, which gets a later one"
-            )
-        return BadInput(f"{self._name}: ansible-test refuses the instance: {refused['reason']}")
+        self._aside.line(shown, is_command=lines.is_proof(line, os.environ.get("AGENT_TEMPDIRECTORY")))
 
 
 def _hand_credentials(users: Path, home: Path) -> None:
@@ -189,9 +164,3 @@ def _hand_credentials(users: Path, home: Path) -> None:
         shared = Path(os.environ["AGENT_TEMPDIRECTORY"], f"spare-tire-{step}")
         for suffix in ("", ".pub"):
             (home / f".ansible/test/ansible-core-ci{suffix}").symlink_to(f"{shared}{suffix}")
-
-
-def _is_temporary(file: Path) -> bool:
-    """Whether a file lies where Azure's agent has its temporary files: nothing else is anybody's to attach."""
-    folder = os.environ.get("AGENT_TEMPDIRECTORY")
-    return folder is not None and file.parent == Path(folder)

@@ -7,12 +7,13 @@ or the service did not answer, the next run of this user does.
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.core.addresses import secure
+from tasks.core.addresses import secure, without_credentials
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.matrix import SSH, Instance
 from tasks.scratch import private_directory, scratch
@@ -31,6 +32,7 @@ ENDPOINT, STAGE = "SPARE_TIRE_REMOTE_ENDPOINT", "SPARE_TIRE_REMOTE_STAGE"
 """The variables that stand in for an instance's ``remote_endpoint`` and ``remote_stage``."""
 STAGES = ("dev", "prod")
 _PATIENCE = Patience(timeout=15, total=60)
+_GIVEN_UP = 24 * 3600  # seconds after which no service has an instance any more
 _GONE = {HTTPStatus.OK, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND}
 
 
@@ -107,11 +109,10 @@ class Lease:
             if folder != self._folder:
                 self._aside.warn("an instance that an earlier run had left was given back to core-ci")
             return True
-        self._aside.warn(
-            f"an instance could not be given back to core-ci: {answer}; the next visit to any instance of core-ci "
-            "tries again"
-        )
-        return False
+        is_old = time.time() - (folder / NOTE).stat().st_mtime > _GIVEN_UP
+        then = "it is a day old, and given up" if is_old else "the next visit to any core-ci instance tries again"
+        self._aside.warn(f"an instance could not be given back to core-ci: {answer}; {then}")
+        return is_old
 
 
 def _status(reply: Reply) -> str | None:
@@ -126,9 +127,8 @@ def _with_environment(instance: Instance, environ: Mapping[str, str]) -> Instanc
         try:
             said["remote_endpoint"] = secure(endpoint)
         except ValueError:
-            raise BadInput(
-                f"{ENDPOINT} is {endpoint}, expected a URL that begins with https://, or http:// on loopback"
-            ) from None
+            found = f"{ENDPOINT} is {without_credentials(endpoint)}"
+            raise BadInput(f"{found}, expected a URL that begins with https://, or http:// on loopback") from None
     if stage := environ.get(STAGE):
         if stage not in STAGES:
             raise BadInput(f"{STAGE} is {stage}, expected one of {', '.join(STAGES)}")

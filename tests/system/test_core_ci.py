@@ -150,15 +150,17 @@ def test_the_interpreters_after_the_first_are_installed(user: User, remote: Host
     assert became["eggs"]["reason"] == f"{NAME}: {there}"
 
 
-def test_two_instances_are_visited_one_after_the_other(user: User, service: CoreCi) -> None:
-    eggs = action(make_sdist(user.folder, "eggs"), python=PYTHON, instance="debian/13")
-    user.plan(spam(user.folder), eggs)
+def test_two_runs_have_two_machines(user: User, service: CoreCi) -> None:
+    with make_host() as other:
+        service.hosts = {"x86_64": service.hosts["x86_64"], "debian/13": other}
+        eggs = action(make_sdist(user.folder, "eggs"), python=PYTHON, instance="debian/13")
+        user.plan(spam(user.folder), eggs)
 
-    assert user.build().end()[0] == 0
-    assert user.build(instance="debian/13").end()[0] == 0
+        builds = [user.build(instance=name) for name in (INSTANCE, "debian/13")]
 
-    versions = [each.body["config"]["version"] for each in service.asked("PUT")]
-    assert versions == ["12", "13"]
+        assert [build.end()[0] for build in builds] == [0, 0], [build.said for build in builds]
+        assert (quiet(other), other.connections() > 0) == (True, True)
+    assert sorted(each.body["config"]["version"] for each in service.asked("PUT")) == ["12", "13"]
     assert settled(user)
 
 
@@ -182,6 +184,8 @@ def test_an_instance_of_the_user_s_own_is_let_be(user: User, service: CoreCi) ->
     own.parent.mkdir(parents=True)
     text = json.dumps({"instance_id": "00000000-0000-4000-8000-000000000000", "endpoint": service.endpoint})
     own.write_text(text)
+    subprocess.run(["git", "init", "--quiet", user.home], check=True)  # a home may be a repository, which ignores most
+    (user.home / ".gitignore").write_text("*\n")
     user.plan(spam(user.folder))
 
     assert user.build().end()[0] == 0
@@ -284,6 +288,7 @@ def test_a_service_without_a_machine_says_so(user: User, service: CoreCi) -> Non
 
     assert build.end()[0] == 3
     assert build.error == f"error: {NAME}: ansible-test gets no machine from core-ci: 503: all machines are taken"
+    assert [(each.method, each.status) for each in service.requests] == [("PUT", 503)]
     assert user.kept_track_of == []
 
 
@@ -294,9 +299,10 @@ def test_a_service_that_does_not_know_the_user_says_so(user: User, service: Core
     build = user.build()
 
     assert build.end()[0] == 3
-    said = "401: Authentication failed.; docs/core-ci.md says how to be let in"
+    said = "401: Authentication failed; docs/core-ci.md says how to be let in"
     assert build.error == f"error: {NAME}: ansible-test gets no machine from core-ci: {said}"
-    assert [each.status for each in service.asked("PUT")] == [401, 401, 401]
+    assert [(each.method, each.status) for each in service.requests] == [("PUT", 401)]
+    assert user.kept_track_of == []
     assert "another" not in "".join(build.said)
 
 
@@ -361,7 +367,7 @@ def test_a_machine_that_cannot_be_given_back_is_left_to_the_next_visit(user: Use
     assert build.end()[0] == 0, build.said
     assert any(
         line == "warning: an instance could not be given back to core-ci: the server answers 503 Service Unavailable; "
-        "the next visit to any instance of core-ci tries again"
+        "the next visit to any core-ci instance tries again"
         for line in build.said
     )
     (left,) = service.running
