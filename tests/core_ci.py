@@ -7,6 +7,7 @@ of it, ``DELETE`` gives it back. Who asks says so in the body of ``PUT``; the id
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -51,6 +52,8 @@ class CoreCi:
 
     hosts: Mapping[str, Host]
     """By platform and version, ``debian/12``, or else by processor: there is one of each."""
+    username: str = "root"
+    """As whom one logs in there: root, or somebody who may become root."""
     boot: float = 0.0
     """Seconds until an instance is running."""
     slowness: float = 0.0
@@ -142,10 +145,13 @@ class CoreCi:
         host = self.hosts.get(name) or self.hosts.get(architecture)
         if host is None or id_ in self.running:
             return 400, {"message": f"there is no {name} {architecture}"}
-        authorized = host.files / "root/.ssh/authorized_keys"
-        authorized.parent.mkdir(mode=0o700, exist_ok=True)
+        authorized = self._keys(host) / "authorized_keys"
+        authorized.parent.mkdir(mode=0o755, exist_ok=True)
         with authorized.open("a") as file:
             file.write(f"{config['public_key']}\n")
+        owner = authorized.parent.parent.stat()
+        for path in (authorized.parent, authorized):
+            os.chown(path, owner.st_uid, owner.st_gid)
         self.running[id_] = (host, time.monotonic())
         return 200, {"status": "starting"}
 
@@ -155,7 +161,7 @@ class CoreCi:
         host, since = self.running[id_]
         if host is None or time.monotonic() - since < self.boot:
             return 200, {"status": "starting"}
-        connection = {"hostname": host.address, "port": 22, "username": "root"}
+        connection = {"hostname": host.address, "port": 22, "username": self.username}
         return 200, {"status": "running", "connection": connection}
 
     def _delete(self, id_: str, _body: dict[str, Any], _path: re.Match[str]) -> Answer:
@@ -163,8 +169,12 @@ class CoreCi:
             return 404, {"message": "there is no such instance"}
         host, _ = self.running.pop(id_)
         if host is not None:
-            shutil.rmtree(host.files / "root/.ssh", ignore_errors=True)  # the next one is another machine
+            for keys in {self._keys(host), host.files / "root/.ssh"}:
+                shutil.rmtree(keys, ignore_errors=True)  # the next one is another machine
         return 200, {"message": "stopped"}
+
+    def _keys(self, host: Host) -> Path:
+        return host.files / ("root" if self.username == "root" else f"home/{self.username}") / ".ssh"
 
     def _known(self, body: dict[str, Any], path: re.Match[str]) -> bool:
         """Whether whoever asks is who they say they are."""

@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from tests.system.hosts import Host
 
 NAME = f"{INSTANCE},arch=x86_64"
+SUDO = """\
+apt-get update -q && apt-get install -q -y sudo
+echo 'packager ALL=(ALL) NOPASSWD: ALL' >>/etc/sudoers
+for kind in auth account session; do echo "$kind required pam_permit.so"; done | tee /etc/pam.d/sudo /etc/pam.d/sudo-i >/etc/pam.d/other
+echo "127.0.0.1 $(uname -n)" >>/etc/hosts
+touch /var/log/commands && chmod 666 /var/log/commands
+"""
+"""Lets the user of a host's that is not root become root."""
 
 
 @pytest.fixture(scope="module")
@@ -113,11 +121,14 @@ def settled(user: User) -> bool:
 def test_a_machine_is_started_built_on_and_given_back(user: User, service: CoreCi, remote: Host) -> None:
     each = spam(user.folder)
     user.plan(each)
+    known_hosts = Path("~root/.ssh/known_hosts").expanduser()
+    known = known_hosts.read_bytes() if known_hosts.exists() else None
 
     build = user.build()
     code, became = build.end()
 
     assert (code, became["spam"]["outcome"]) == (0, "built"), build.said
+    assert (known_hosts.read_bytes() if known_hosts.exists() else None) == known
     (asked,) = service.asked("PUT")
     config = {name: value for name, value in asked.body["config"].items() if name != "public_key"}
     assert config == {"type": "vm", "platform": "debian", "version": "12", "architecture": "x86_64"}
@@ -132,7 +143,23 @@ def test_a_machine_is_started_built_on_and_given_back(user: User, service: CoreC
     assert not any(secret in text for secret in secrets for text in (*build.said, told))
 
 
-def test_the_interpreters_after_the_first_are_installed_where_the_platform_has_them(user: User) -> None:
+def test_where_the_user_there_may_become_root_root_builds(user: User, service: CoreCi, remote: Host) -> None:
+    remote.run(SUDO)
+    service.username = "packager"
+    user.plan(spam(user.folder, before="assert os.getuid() == 0"))
+    before = len(remote.log())
+
+    build = user.build()
+
+    assert build.end()[0] == 0, build.said
+    accepted = [line.split()[3] for line in remote.log()[before:].splitlines() if line.startswith("Accepted publickey")]
+    assert accepted[0] == "packager"
+    assert accepted[-1] == "root"
+    assert settled(user)
+
+
+def test_the_interpreters_after_the_first_are_installed_where_the_platform_has_them(user: User, remote: Host) -> None:
+    (remote.files / "etc/pip.conf").write_text("[global]\nextra-index-url = https://wheels.example/simple/\n")
     eggs = action(make_sdist(user.folder, "eggs"), python=PythonTag.parse("cp313"), instance=INSTANCE)
     user.plan(spam(user.folder), eggs)
 
@@ -141,6 +168,7 @@ def test_the_interpreters_after_the_first_are_installed_where_the_platform_has_t
 
     assert any("E: Unable to locate package python3.13-dev" in line for line in build.said), build.said
     assert (code, became["spam"]["outcome"], became["eggs"]["outcome"]) == (1, "built", "failed")
+    assert not (remote.files / "etc/pip.conf").exists()  # ansible-test writes one on FreeBSD
     there = "no interpreter for cp313 on PATH; there are: cp311 (/usr/bin/python3.11)"
     assert became["eggs"]["reason"] == f"{NAME}: {there}"
 
@@ -408,6 +436,7 @@ def test_an_interrupted_run_gives_its_machine_back(
     service.slowness, service.boot = (2 if phase is asking else 0), (NEVER if phase is starting else 0)
     build = user.build()
     phase(service, build)
+    assert service.deleted == []
 
     build.process.send_signal(number)
 
