@@ -150,8 +150,8 @@ class CoreCi:
         with authorized.open("a") as file:
             file.write(f"{config['public_key']}\n")
         owner = authorized.parent.parent.stat()
-        for path in (authorized.parent, authorized):
-            os.chown(path, owner.st_uid, owner.st_gid)
+        for each in (authorized.parent, authorized):
+            os.chown(each, owner.st_uid, owner.st_gid)
         self.running[id_] = (host, time.monotonic())
         return 200, {"status": "starting"}
 

@@ -157,10 +157,8 @@ def _hand_credentials(users: Path, home: Path) -> None:
     if (users / auth).exists():
         user, _, file = (users / auth).read_text(encoding="utf-8").strip().partition(" ")
         (home / auth).write_text(f"{user} {Path(file.strip()).expanduser()}\n", encoding="utf-8")
-    step = os.environ.get("SYSTEM_TASKINSTANCEID")
-    if (
-        step and "AGENT_TEMPDIRECTORY" in os.environ
-    ):  # a step attaches one key, whatever number of instances it asks for
-        shared = Path(os.environ["AGENT_TEMPDIRECTORY"], f"spare-tire-{step}")
+    step, temporary = (os.environ.get(name) for name in ("SYSTEM_TASKINSTANCEID", "AGENT_TEMPDIRECTORY"))
+    if step and temporary:  # a step attaches one key, whatever number of instances it asks for
+        shared = Path(temporary, f"spare-tire-{step}")
         for suffix in ("", ".pub"):
             (home / f".ansible/test/ansible-core-ci{suffix}").symlink_to(f"{shared}{suffix}")
