@@ -25,6 +25,7 @@ from tasks.core.matrix import SSH
 from tasks.scratch import private_directory, scratch
 from tasks.services.interpreters import PROBE, discovered
 from tasks.wheelfile import sha256_of
+from tasks.workers.bootstrap import fact
 from tasks.workers.ssh_client import LOST, Address, Connection
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class HostLost(Failed):
 
 class SshWorker:
     """A host, as :class:`tasks.workers.Worker` has it; ``arch`` is the processor that it has to have."""
+
+    may_install = True
+    """Where its user is root, or becomes so without a password: a host is in the matrix to build."""
 
     def __init__(self, instance: Instance, arch: str, lease: AbstractContextManager[Instance] | None = None) -> None:
         """Take an ssh instance, or another one with what gets hold of it: how it is reached comes from there then."""
@@ -104,10 +108,8 @@ class SshWorker:
         self._connection = connection
         facts: dict[str, list[str]] = {}
         for line in lines:
-            mark, _, fact = line.partition(" ")
-            name, _, value = fact.partition(" ")
-            if mark == "spare-tire-fact":
-                facts.setdefault(name, []).append(value)
+            if found := fact(line):
+                facts.setdefault(found[0], []).append(found[1])
         return facts
 
     def _look(self, facts: Mapping[str, Sequence[str]]) -> None:
@@ -128,7 +130,6 @@ class SshWorker:
         self.environments = f"{self.root}/environments"
         self.path = said["path"]
         self.installer = said["uv"] or None
-        self.may_install = said["user"] == "0"
         self._agent = f"{self.root}/{self._visit}/agent.sh"
         self._processors = int(said["processors"]) if said["processors"].isdecimal() else 1
         self._sandboxed = said["system"] != "Linux" or bool(said["bwrap"])

@@ -179,6 +179,8 @@ class Host:
             (self.upper / "usr/local/bin").mkdir(parents=True)
             shutil.copy(find_uv() or "", self.upper / "usr/local/bin/uv")
         self._lock, self.number = _take_number()
+        self._lock.write(str(self.folder))
+        self._lock.flush()
         self.namespace = f"spare-tire-{self.number}"
         self.address = f"10.77.{self.number}.2"
         self.gateway = f"10.77.{self.number}.1"
@@ -355,13 +357,16 @@ def _take_number() -> tuple[IO[str], int]:
     """
     LOCKS.mkdir(exist_ok=True)
     for number in range(10, 100):
-        lock = (LOCKS / str(number)).open("w")
+        lock = (LOCKS / str(number)).open("a+")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
         else:
             _clear(number)
+            lock.seek(0)
+            shutil.rmtree(lock.read() or "/nowhere", ignore_errors=True)  # the folder of a host that was not turned off
+            lock.truncate(0)
             return lock, number
     raise RuntimeError("there is no number left for a host")
 
