@@ -169,7 +169,7 @@ def test_the_interpreters_after_the_first_are_installed_where_the_platform_has_t
     assert any("E: Unable to locate package python3.13-dev" in line for line in build.said), build.said
     assert (code, became["spam"]["outcome"], became["eggs"]["outcome"]) == (1, "built", "failed")
     assert not (remote.files / "etc/pip.conf").exists()  # ansible-test writes one on FreeBSD
-    there = "no interpreter for cp313 on PATH; there are: cp311 (/usr/bin/python3.11)"
+    there = "no interpreter for cp313 on PATH; there are: cp311 (/usr/bin/python3.11); apt-get knows of no package that brings it"
     assert became["eggs"]["reason"] == f"{NAME}: {there}"
 
 
