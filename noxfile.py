@@ -35,6 +35,7 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
         "publish",
         ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
     ),
+    "components": ("components", ["test_components*.py", "test_source_tree.py"]),
     "index": ("bench", ["test_index*.py"]),  # the lock that has all stages' libraries: one writes, another's reads
     "lock": ("lock", ["test_lock.py"]),
     "pipeline": ("plan", ["pipeline"]),  # the harness that runs azure-pipelines.yml reads YAML
@@ -80,6 +81,13 @@ def publish(session: nox.Session) -> None:
     """Publish the built wheels to the package index; ``-- --serve`` shows a directory index."""
     install(session, "publish")
     session.run("python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"])
+
+
+@nox.session(default=False)
+def components(session: nox.Session) -> None:
+    """Check the conventions of a monorepo's own packages, or list them: ``-- lint|list [DIR…]``."""
+    install(session, "components")
+    session.run("python", "-m", "tasks.components", *session.posargs)
 
 
 @nox.session(default=False, tags=["check"])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
+    from tasks.core.monorepo import Components
+
 LOCAL = "local"
 CORE_CI = "core-ci"
 SSH = "ssh"
@@ -192,6 +194,8 @@ class Matrix:
     packages: tuple[Package, ...] = ()
     cooldown: int | None = None
     """Seconds that a release must be old to be ``latest``."""
+    components: Components | None = None
+    """The monorepo's own packages."""
 
     def instance(self, name: str, arch: str | None = None) -> Instance:
         """Return an instance; one that is not declared is a ``core-ci`` one."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tasks.core.document import Place
+    from tasks.core.monorepo import Components
 
 USE = "use"
 IGNORE = "ignore"
@@ -128,7 +129,7 @@ class Compact:
 class RawMatrix:
     """The whole file, each part right in itself."""
 
-    packages: Mapping[str, At[Compact]]
+    packages: Mapping[str, At[Compact]] = field(default_factory=dict)
     index: str | None = None
     index_url: str | None = None
     public_index: str | None = None
@@ -136,6 +137,7 @@ class RawMatrix:
     """Seconds."""
     instances: Mapping[str, RawInstance] = field(default_factory=dict)
     targets: Mapping[str, At[RawTarget]] = field(default_factory=dict)
+    components: Components | None = None
 
 
 def assemble(raw: RawMatrix, place: Place) -> Matrix:
@@ -158,6 +160,7 @@ def assemble(raw: RawMatrix, place: Place) -> Matrix:
         instances=instances,
         targets=targets,
         packages=packages,
+        components=raw.components,
     )
 
 

@@ -14,6 +14,7 @@ from tasks.core.document import Node, Place
 from tasks.core.errors import BadInput
 from tasks.core.matrix import WORKERS, Check, ConditionalRules, Matrix, PinnedSdist, Rules
 from tasks.core.matrix_forms import Compact, FlatWheel, RawInstance, RawMatrix, RawTarget, Versions, assemble
+from tasks.core.monorepo import REQUIREMENTS, RULES, Components, Waiver, parse_path
 from tasks.core.resolution import parse_request
 from tasks.core.settings import STATES, Status
 from tasks.core.shapes import (
@@ -57,6 +58,7 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "spare-tire wheel matrix",
         **MATRIX.schema(),
+        "anyOf": [{"required": ["packages"]}, {"required": ["components"]}],
     }
 
 
@@ -157,6 +159,18 @@ def _check(**said: Any) -> Check:  # noqa: ANN401 - `import` is a keyword of Pyt
     return Check(imports=said.pop("import", ()), **said)
 
 
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return _text(text)
+
+
+def _matrix(**said: Any) -> RawMatrix:  # noqa: ANN401 - the values come from the shapes below
+    if not said.keys() & {"packages", "components"}:
+        raise ValueError("the key 'packages' is missing: what to build")
+    return RawMatrix(**said)
+
+
 def _python(tag: PythonTag, abi: str | None = None) -> PythonTag:
     return PythonTag.parse(tag.tag, abi)
 
@@ -194,6 +208,9 @@ MODULE = _word("the name of a module", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za
 PROJECT_URL = _word("an absolute URL", r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 INDEX_URL = Text("a URL that begins with https://, or http:// on loopback", _index_url, pattern=f"^{_SECURE.pattern}$")
 SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-]*://[^#\s]+#sha256=[0-9a-f]{64}$")
+
+TREE_PATH = Text("a relative path such as src/main/python", parse_path, pattern=r"^[^/\\]")
+COMPONENT = _word("a component such as a.b.c, or the folder of a BUILD file", r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 RULE_FIELDS = {
     "constraints": Field(ListOf(REQUIREMENT, "a list of requirements"), "constraints on what the build may install"),
@@ -348,6 +365,32 @@ PACKAGE = Record(
     Compact,
     "a mapping with the key versions",
 )
+WAIVER: Record[dict[str, Any]] = Record(
+    {
+        "component": Field(COMPONENT, "its dotted name; of another BUILD file the folder", required=True),
+        "rule": Field(choice("a rule", *RULES), "the convention that it may break", required=True),
+        "reason": Field(Text("a reason", _reason), "why, for people", required=True),
+    },
+    dict,
+    "a mapping with the keys component, rule and reason",
+)
+COMPONENTS = Record(
+    {
+        "root": Field(TREE_PATH, "the folder that the dotted names of components begin below", required=True),
+        "version_file": Field(TREE_PATH, "the file that holds the version of all components", required=True),
+        "buildroot": Field(TREE_PATH, "what addresses in BUILD files are relative to: the folder of this file"),
+        "requirements": Field(TREE_PATH, f"the file of third-party requirements: {REQUIREMENTS} below the buildroot"),
+        "dependants": Field(ListOf(TREE_PATH, "a list of paths"), "folders whose BUILD files depend on components"),
+        "waivers": Field(
+            ListOf(
+                Mapped(Located(WAIVER), lambda found: Waiver(**found.value, line=found.node.line)), "a list of waivers"
+            ),
+            "the conventions that single components may break, and why",
+        ),
+    },
+    Components,
+    "a mapping with the keys root and version_file",
+)
 MATRIX = Record(
     {
         "index": Field(LOCATION, "the team's index: a directory, or s3://bucket/prefix"),
@@ -372,9 +415,9 @@ MATRIX = Record(
                 "a mapping of packages",
             ),
             "what to build",
-            required=True,
         ),
+        "components": Field(COMPONENTS, "the monorepo's own packages"),
     },
-    RawMatrix,
+    _matrix,
     "a mapping with the key packages",
 )
