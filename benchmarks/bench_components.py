@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks.report import Row, median_seconds, report
@@ -32,7 +33,7 @@ def main() -> int:
         files = sum(len(found) for _, _, found in os.walk("src"))
         note = f"{len(names)} components, {files} files"
         rows = [
-            Row(work=f"components {verb}", figure=median_seconds(lambda: _run(verb)), unit="s", at_most=2, note=note)
+            Row(work=f"components {verb}", figure=median_seconds(partial(_run, verb)), unit="s", at_most=2, note=note)
             for verb in ("lint", "list")
         ]
         rows.append(Row(work="of which Python and its imports", figure=median_seconds(_imports), unit="s"))

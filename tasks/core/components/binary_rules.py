@@ -51,9 +51,9 @@ def binaries_use_entry_points(build: BuildFile, tree: Tree) -> Iterator[Note]:
     """R7: a binary runs a module of its library, the one that tests see, and that module is there."""
     component = tree.layout.component(build.directory)
     for binary in binaries(build):
-        module = f"{component}.{binary.name}"
-        if binary.source is not None:
-            module = f"{component}.{binary.source.value.removesuffix('.py').replace('/', '.')}"
+        files = [each.value for each in (binary.source, *(binary.sources.files if binary.sources else ())) if each]
+        name = files[0].removesuffix(".py").replace("/", ".") if files else binary.name.replace("-", "_")
+        module = f"{component}.{name}"
         for said in (binary.source, binary.sources):
             if said is not None:
                 message = f"the binary '{binary.name}' has sources of its own"
@@ -158,13 +158,15 @@ def _entry_point(binary: Target, said: Said[str], build: BuildFile, tree: Tree) 
         yield said.line, f"'{said.value}' is no entry point; write: entry_point = '{form}',"
         return
     module = match["module"]
-    reached = tree.reached(Address(build.directory, binary.name))
+    start = Address(build.directory, binary.name)
     there = (path for path in _places(module, tree) if tree.has(path))
-    path = next((path for path in there if any(path in tree.files[each] for each in reached)), None)
+    path = next((path for path in there if any(path in tree.files[each] for each in tree.reached(start))), None)
     if path is None:
-        modules = {_dotted(path, tree) for each in reached for path in tree.files[each] if path.endswith(".py")}
+        modules = {
+            _dotted(path, tree) for each in tree.reached(start) for path in tree.files[each] if path.endswith(".py")
+        }
         near = get_close_matches(module, sorted(modules), n=1)
-        hint = f"write: entry_point = '{near[0]}{said.value[len(module) :]}'," if near else "add it"
+        hint = f"write: entry_point = '{near[0]}{said.value[len(module) :]}'," if near else "add it to the sources"
         message = f"neither sources nor dependencies of the binary '{binary.name}' have the module '{module}'"
         yield said.line, f"{message}; {hint}"
     elif match["function"]:

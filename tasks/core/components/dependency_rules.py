@@ -35,7 +35,7 @@ def only_public_targets_are_depended_on(build: BuildFile, tree: Tree) -> Iterato
         if address.directory == build.directory:
             message = _wrong_here(said.value, address, build, tree)
         elif tree.layout.is_inside(address.directory):
-            message = _wrong_component(said.value, address, tree)
+            message = _wrong_component(said.value, address, build, tree)
         else:
             there = address.directory in tree.directories | tree.elsewhere
             message = None if there else f"'{said.value}' names nothing: there is no {build_file(address.directory)}"
@@ -49,7 +49,7 @@ def third_party_is_listed(build: BuildFile, tree: Tree) -> Iterator[Note]:
     for said, address in _named(build, tree):
         if not _is_third_party(said.value, address, tree):
             continue
-        if said.value != f"{folder}:{address.name}":
+        if said.value.removeprefix("//") != f"{folder}:{address.name}":
             yield said.line, f"'{said.value}' is a third-party dependency; write '{folder}:{address.name}'"
         if canonicalize_name(address.name) not in tree.requirements:
             near = get_close_matches(canonicalize_name(address.name), sorted(tree.requirements), n=1)
@@ -106,10 +106,10 @@ def _wrong_here(text: str, address: Address, build: BuildFile, tree: Tree) -> st
     return None if text.startswith(":") else f"'{text}' is a target of this file; write ':{address.name}'"
 
 
-def _wrong_component(text: str, address: Address, tree: Tree) -> str | None:
+def _wrong_component(text: str, address: Address, build: BuildFile, tree: Tree) -> str | None:
     """Say what is wrong with a dependency on another component."""
     if address.directory not in tree.directories:
-        near = get_close_matches(address.directory, sorted(tree.directories), n=1)
+        near = get_close_matches(address.directory, sorted(tree.directories - {build.directory}), n=1)
         hint = f"; write '{near[0]}'" if near else "; leave it out"
         return f"'{text}' is no component: there is no {build_file(address.directory)}{hint}"
     if address.name != address.directory.rpartition("/")[2]:
@@ -124,10 +124,12 @@ def _wrong_component(text: str, address: Address, tree: Tree) -> str | None:
 
 def _is_third_party(text: str, address: Address, tree: Tree) -> bool:
     """Whether a dependency is third-party, or means to be: ``six`` without a folder is no folder of ours."""
-    if address.directory in tree.directories:
-        return False
     folder = tree.layout.third_party
     above = folder.rpartition("/")[0] or folder
-    if address.directory == folder or address.directory.startswith(f"{above}/"):
-        return not tree.layout.is_inside(address.directory)
+    if address.directory == folder:
+        return True
+    if address.directory in tree.directories or tree.layout.is_inside(address.directory):
+        return False
+    if address.directory.startswith(f"{above}/"):
+        return True
     return not set(text) & set(":/") and text not in tree.elsewhere

@@ -108,7 +108,7 @@ class Evaluator:
         if isinstance(node.func, ast.Name):
             return self._function(node.func.id, node)
         if isinstance(node.func, ast.Attribute):
-            if ast.unparse(node.func) == "os.path.join":
+            if node.func.attr == "join" and ast.unparse(node.func) == "os.path.join":
                 return self._join(node)
             return self._method(node.func, node)
         raise Wrong(node.lineno, f"expected a call of {', '.join(FUNCTIONS)}, found {shown(node)}; nothing is run")

@@ -24,16 +24,19 @@ def one_build_file_per_component(tree: Tree) -> Iterator[PlacedNote]:
     wanted = {"/".join(path.split("/")[:level]) for path in tree.paths if path.count("/") >= level}
     there = {build.directory for build in tree.builds}
     for directory in wanted - there:
-        provides = _provides(layout.component(directory), tree)
+        provides = _provides(layout.component(directory), tree).rstrip(",")
         library = f"python_library(name = '{directory.rpartition('/')[2]}', sources = {PYTHON}, {provides})"
         yield f"{directory}/BUILD", 1, f"there is no BUILD file; write: {library}"
     for directory in there:
         depth = len(layout.parts(directory))
         if depth != LEVEL:
             place = "/".join([*root, *layout.parts(directory)[:LEVEL], "BUILD"])
-            to = f"targets to {place}" if depth > LEVEL else "targets into folders that are"
-            message = f"is {depth} levels below the root, where components are {LEVEL}; move its {to}"
-            yield build_file(directory), 1, message
+            to = f"targets to {place}" if depth > LEVEL else f"targets to folders on level {LEVEL}"
+            yield (
+                build_file(directory),
+                1,
+                f"is on level {depth} below the root, components are on {LEVEL}; move its {to}",
+            )
     for path in tree.spare:
         yield path, 1, f"is a second BUILD file; move its targets to {build_file(path.rpartition('/')[0])}"
 
@@ -53,7 +56,7 @@ def one_public_library(build: BuildFile, tree: Tree) -> Iterator[Note]:
             message = f"'{target.name}' provides a distribution, as '{first.name}' in line {first.line} does"
             yield target.line, f"{message}; leave its provides out"
     if first.kind != "python_library":
-        yield first.line, f"a {first.kind} provides the distribution; write it in a python_library '{build.name}'"
+        yield first.line, f"a target of {first.kind} provides the distribution; write: python_library("
     elif first.name != build.name:
         yield first.line, f"the public target is named '{first.name}'; write: name = '{build.name}',"
     if first.provides is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tasks.core.components.globbing import found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
@@ -155,14 +155,14 @@ class Tree:
         """Return the files of a target and of all that is copied with it, sorted."""
         return tuple(sorted({path for each in self.carried(address) for path in self.files[each]}))
 
-    def reached(self, address: Address) -> tuple[Address, ...]:
-        """Return a target and everything of the tree that it depends on, in some way."""
-        ahead, seen = [address], {address: None}
-        while ahead:
-            new = [each for each in self.dependencies(ahead.pop()) if each not in seen]
-            seen |= dict.fromkeys(new)
+    def reached(self, address: Address) -> Iterator[Address]:
+        """Yield a target and everything of the tree that it depends on in some way, the near ones first."""
+        ahead, seen = [address], {address}
+        for each in ahead:
+            yield each
+            new = [other for other in self.dependencies(each) if other not in seen]
+            seen.update(new)
             ahead += new
-        return tuple(seen)
 
     def _found(self, address: Address, target: Target) -> tuple[str, ...]:
         every = [sources for sources in (target.sources, target.resources) if sources is not None]
