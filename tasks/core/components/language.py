@@ -71,7 +71,7 @@ class Evaluator:
         """Return what an expression stands for; raise :class:`Wrong`."""
         if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, str | int | float)):
             return Said(node.value, node.lineno)
-        if isinstance(node, ast.List | ast.Tuple):
+        if isinstance(node, ast.List | ast.Tuple | ast.Set):
             return Said(tuple(self.value(item) for item in node.elts), node.lineno)
         if isinstance(node, ast.Dict):
             return Said(self._mapping(node), node.lineno)
