@@ -35,6 +35,9 @@ _COMMENT = re.compile(r"(^|\s)#.*")
 class Found:
     """What lies below some folder, as addresses; it is added to while the folders are read."""
 
+    top: str
+    inside: str
+    """Where ``top`` really is."""
     paths: list[str] = field(default_factory=list)
     links: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -117,19 +120,17 @@ class _Reader:
 
     def walk(self, top: str) -> Found:
         """Read the folders from ``top`` on, each once. Raises :class:`BadInput` where there is no such folder."""
-        found = Found()
         start = self.base / top
         if not start.is_dir():
             raise BadInput(f"{start}: there is no such folder; components in the matrix names it")
-        inside = os.path.realpath(start)
+        found = Found(top=top, inside=os.path.realpath(start))
         ahead = [top]
         while ahead:
-            folder = ahead.pop()
-            ahead += self._read_folder(folder, inside, found)
+            ahead += self._read_folder(ahead.pop(), found)
         found.problems.sort()
         return found
 
-    def _read_folder(self, folder: str, inside: str, found: Found) -> list[str]:
+    def _read_folder(self, folder: str, found: Found) -> list[str]:
         """Note the files of a folder, and return its folders."""
         below = []
         try:
@@ -137,7 +138,7 @@ class _Reader:
                 for entry in entries:
                     address = entry.name if folder == "." else f"{folder}/{entry.name}"
                     if entry.is_symlink():
-                        self._follow(address, inside, found)
+                        self._follow(address, found)
                     elif entry.is_dir():
                         if not _IGNORED.fullmatch(entry.name):
                             below.append(address)
@@ -147,10 +148,12 @@ class _Reader:
             found.problems.append(f"{self.base / folder}:1: cannot be read: {error.strerror}")
         return below
 
-    def _follow(self, address: str, inside: str, found: Found) -> None:
+    def _follow(self, address: str, found: Found) -> None:
         path = self.base / address
         target = os.path.realpath(path)
-        if not target.startswith(f"{inside}{os.sep}"):
+        if Path(target).is_dir() and _IGNORED.fullmatch(path.name):
+            return
+        if not target.startswith(f"{found.inside}{os.sep}"):
             message = f"is a symbolic link to {path.readlink()}, out of the root; put a copy there"
         elif Path(target).is_dir():
             message = f"is a symbolic link to the folder {path.readlink()}; put a copy there, or leave it out"
@@ -158,7 +161,8 @@ class _Reader:
             message = f"is a symbolic link to {path.readlink()}, where nothing is"
         else:
             found.paths.append(address)
-            found.links[address] = Path(target).relative_to(os.path.realpath(self.base)).as_posix()
+            place = Path(target).relative_to(found.inside).as_posix()
+            found.links[address] = place if found.top == "." else f"{found.top}/{place}"
             return
         found.problems.append(f"{path}:1: {message}")
 

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tasks.core.components.distributions import Distribution, Script, distributions, tree_lines
 from tasks.core.components.tree import Address, cycles
 from tests.core.components.trees import LIB, ROOT, TOOL, changed, tree_of
+
+if TYPE_CHECKING:
+    from tests.core.components.trees import Change
 
 BASE = f"{ROOT}/acme/base"
 LIBRARY = Distribution(
@@ -33,7 +38,7 @@ def test_a_component_is_a_distribution_with_its_files_scripts_and_requirements()
 
 def test_what_provides_no_distribution_is_copied_with_what_it_requires() -> None:
     private = "resources(name = '_ui', sources = globs('*.css'), dependencies = ['3rdparty/python:requests'])"
-    changes = {
+    changes: dict[str, Change] = {
         TOOL: ("    'src/main/python/acme/base/lib',\n", "    ':_ui',\n"),
         f"{BASE}/tool/x.css": "",
         f"{BASE}/tool/y.js": "",
@@ -46,7 +51,9 @@ def test_what_provides_no_distribution_is_copied_with_what_it_requires() -> None
 
 
 def test_a_binary_without_an_entry_point_is_listed_all_the_same() -> None:
-    (_, tool) = distributions(tree_of(changed({TOOL: ("entry_point = 'acme.base.tool.cli:main'", "source = 'cli.py'")})))
+    (_, tool) = distributions(
+        tree_of(changed({TOOL: ("entry_point = 'acme.base.tool.cli:main'", "source = 'cli.py'")}))
+    )
     assert tool.scripts == (Script(name="my-tool", entry_point=None),)
 
 
