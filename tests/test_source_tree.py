@@ -200,6 +200,27 @@ def test_a_version_file_that_leads_out_of_the_build_root_is_refused(here: Path) 
     assert problems(here) == [f"{LIB}:11: open: linked: leads out of the build root"]
 
 
+def test_a_folder_is_no_file_to_read(here: Path) -> None:
+    (here / "deps/requirements.txt").mkdir(parents=True)
+    write(here, {LIB: CONFORMING[LIB].replace("'.version'", "'src'")})
+    components = Components(root=ROOT, version_file=".version", requirements="deps/requirements.txt")
+    assert problems(here, components) == [
+        f"{LIB}:11: open: src: cannot be read: Is a directory",
+        "deps/requirements.txt:1: cannot be read: Is a directory",
+    ]
+
+
+def test_a_folder_that_may_not_be_read_is_named(here: Path) -> None:
+    locked = here / ROOT / "acme/base/lib"
+    locked.chmod(0)
+    if os.access(locked, os.R_OK):
+        pytest.skip("this user may read everything")
+    try:
+        assert problems(here) == [f"{ROOT}/acme/base/lib:1: cannot be read: Permission denied"]
+    finally:
+        locked.chmod(0o755)
+
+
 def test_nothing_of_a_build_file_is_run(here: Path) -> None:
     write(here, {LIB: f"import os\nos.system('touch {here}/ran')\nopen('{here}/ran', 'w').write('x')\n"})
     assert len(problems(here)) == 2

@@ -229,6 +229,11 @@ def test_tests_are_declared_outside_the_root_only() -> None:
         ("python_library(name = 'x'))", "BUILD:1: not Python: unmatched ')'"),
         ("\tx", "BUILD:1: not Python: unexpected indent"),
         ("x = '\x00'", "BUILD:1: not Python: found a NUL character"),
+        (
+            LIBRARY.format("tags = f()()"),
+            "BUILD:1: expected a call of globs, rglobs, zglobs, get_buildroot, open, setup_py, found 'f()()'; nothing is run",
+        ),
+        (LIBRARY.format("sources = ['./']"), "BUILD:1: python_library: sources: './' names no file"),
         ("python_library()", "BUILD:1: python_library: name is missing; write: name = '...'"),
         ("python_library('x')", "BUILD:1: python_library: expected name = value, found 'x'"),
         ("python_library(name = 1)", "BUILD:1: python_library: name: expected text, found 1"),

@@ -292,6 +292,11 @@ def test_each_rule_is_checked() -> None:
             id="R6: another script",
         ),
         pytest.param(
+            {TOOL: CONFORMING[TOOL].replace("my-tool", "my-tool.pex")},
+            ["…/tool/BUILD:11 R6 'my-tool.pex' is named like its file; write: name = 'my-tool',"],
+            id="R6: the name of the file",
+        ),
+        pytest.param(
             {LIB: ("3rdparty/python:PyYAML", "src/main/python/acme/base/tool:my-tool")},
             [
                 "…/lib/BUILD:7 R6 '…/tool:my-tool' is a binary; write '…/tool'",
