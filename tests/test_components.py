@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.components import main
+from tasks.core.components.build_file import BuildFile, read_build
 from tests.core.components.trees import CONFORMING, LIB, TOOL
 from tests.monorepos import EXAMPLE, MATRIX, ROOT, copy_example, write, write_monorepo
 
@@ -153,6 +154,22 @@ def test_the_tests_of_the_example_pass() -> None:
     environment = {**os.environ, "PYTHONPATH": "src/main/python", "PYTHONDONTWRITEBYTECODE": "1"}
     ran = subprocess.run(command, cwd=EXAMPLE, env=environment, check=False, capture_output=True, text=True)
     assert "2 passed" in ran.stdout, ran.stdout
+
+
+def test_the_component_of_the_documentation_is_the_one_of_the_example() -> None:
+    document = (REPOSITORY / "docs/components.md").read_text(encoding="utf-8")
+    written = document.split("```python\n")[1].split("```")[0]
+    folder = f"{ROOT}/acme/tools/release"
+
+    def read(text: str) -> BuildFile:
+        return read_build(text.encode(), file="BUILD", directory=folder, read=lambda _: "1.4.0")
+
+    shown = {target.name: target for target in read(written).targets}
+    there = {target.name: target for target in read((EXAMPLE / folder / "BUILD").read_text(encoding="utf-8")).targets}
+    assert list(shown) == ["_release", "release-notes", "release"]
+    assert {name: (each.kind, each.entry_point and each.entry_point.value) for name, each in shown.items()} == {
+        name: (there[name].kind, there[name].entry_point and there[name].entry_point.value) for name in shown
+    }
 
 
 # ── Bad input ─────────────────────────────────────────────────────────────────────────────────────────────────────────
