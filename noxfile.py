@@ -30,7 +30,7 @@ COVERAGE = Path("build/coverage/data")
 TESTS: dict[str, tuple[str | None, list[str]]] = {
     "core": (None, ["core"]),
     "plan": ("plan", ["test_plan*.py", "test_matrix*.py", "test_console.py", "services"]),
-    "build": ("build", ["test_build*.py", "test_inspection.py", "test_script.py", "test_process.py", "workers"]),
+    "build": ("build", ["test_build*.py", "test_inspection.py", "test_script*.py", "test_process.py", "workers"]),
     "publish": (
         "publish",
         ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
@@ -46,12 +46,14 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
 # Programs that `tests-system` needs, and the Debian packages that bring them.
 PROGRAMS = {
     "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+    "busybox": "busybox",
     "bwrap": "bubblewrap",
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "musl-gcc": "musl-tools",
     "nginx": "nginx",
     "qemu-aarch64-static": "qemu-user-static",
+    "shellcheck": "shellcheck",
     "sshd": "openssh-server",
     "strace": "strace",
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import sys
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -31,7 +33,7 @@ from tasks.services import ci
 from tasks.services.default_index import default_index
 from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.stores.places import open_store
-from tasks.stores.shelves import InStore, read_shelves
+from tasks.stores.shelves import Ahead, InStore, read_shelves
 
 if TYPE_CHECKING:
     import argparse
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from tasks.console import Console
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
-    from tasks.core.presence import Shelf
     from tasks.core.releases import Project
 
 CACHE = Path(".cache")
@@ -74,33 +75,29 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     if not (chosen.expand or chosen.explain or chosen.retire):  # those are questions: they change nothing
         _remove(chosen.plan)
         terminal.info(f"planning {path}")
-    loaded = load(path, CACHE / "matrix")
-    matrix = loaded.matrix
     if chosen.expand:
-        return _expand(matrix, _machine() if matrix.needs_machine else None, as_json=chosen.json)
-    index = options.chosen_index(chosen) or options.index_of(matrix, path)
-    machine = _ANY_MACHINE if matrix.needs_machine else None
-    every = matrices.wanted(matrix, machine)
-    wanted = _narrowed(every, chosen, path)
-    here = any(matrix.is_local(each.target.name) for each in wanted)
-    if here:
-        machine = _machine()
+        return _expand(load(path, CACHE / "matrix").matrix, as_json=chosen.json)
+    with ExitStack() as opened:
+        index = options.chosen_index(chosen)
+        begun = _begin(index, opened) if index and not chosen.retire else None
+        loaded = load(path, CACHE / "matrix")
+        matrix = loaded.matrix
+        index = index or options.index_of(matrix, path)
+        machine = _ANY_MACHINE if matrix.needs_machine else None
         every = matrices.wanted(matrix, machine)
         wanted = _narrowed(every, chosen, path)
-    with PublicIndex(matrix.public_index, CACHE / "simple", default=default_index) as public:
-        if _is_own(public.url, index) or _is_own(public.url, matrix.index_url or index):
-            raise BadInput(
-                f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
-                "'latest' would be circular; set public_index in the matrix, or another --index"
-            )
+        here = any(matrix.is_local(each.target.name) for each in wanted)
+        if here:
+            machine = _machine()
+            every = matrices.wanted(matrix, machine)
+            wanted = _narrowed(every, chosen, path)
+        public = opened.enter_context(PublicIndex(matrix.public_index, CACHE / "simple", default=default_index))
+        _refuse_circle(public, index, matrix)
         if chosen.retire:
-            upstream = Upstream(
-                _ask(public, {each.name for each in wanted if each.sdist is None}, terminal),
-                newer_than=_newer_than(matrix),
-            )
-            return _retire(wanted, upstream, path, terminal, as_json=chosen.json)
+            return _retire(wanted, matrix, public, terminal, chosen)
+        begun = begun or _begin(index, opened)
         public.begin(certain_questions(wanted))
-        shelves = _shelves(index, {each.name for each in wanted})
+        shelves = read_shelves(begun, {each.name for each in wanted}, CACHE / "index")
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
         projects = _ask(public, settled.questions, terminal)
@@ -130,14 +127,21 @@ def _refuse_contradictions(chosen: argparse.Namespace) -> None:
         raise BadInput("--retire is a question of its own: leave out --expand and --explain")
 
 
-def _shelves(index: str, names: Collection[NormalizedName]) -> dict[NormalizedName, Shelf]:
-    """Return what our own index has of some projects."""
+def _begin(index: str, opened: ExitStack) -> Ahead:
+    """Open our own index, and begin to read it."""
     if index.lower().startswith(("http://", "https://")):
         from tasks.services.website import Website  # noqa: PLC0415 - it brings requests along, 0.1 s
 
-        with Website(index, CACHE / "website") as site:
-            return read_shelves(site, names, CACHE / "index")
-    return read_shelves(InStore(open_store(index)), names, CACHE / "index")
+        return Ahead(opened.enter_context(Website(index, CACHE / "website")))
+    return Ahead(InStore(open_store(index)))
+
+
+def _refuse_circle(public: PublicIndex, index: str, matrix: Matrix) -> None:
+    if _is_own(public.url, index) or _is_own(public.url, matrix.index_url or index):
+        raise BadInput(
+            f"the public index is {public.url} ({public.named_by}), which is our own index {index}: "
+            "'latest' would be circular; set public_index in the matrix, or another --index"
+        )
 
 
 def _newer_than(matrix: Matrix) -> datetime | None:
@@ -147,24 +151,27 @@ def _newer_than(matrix: Matrix) -> datetime | None:
     return (fixed_moment(os.environ) or datetime.now(UTC)) - timedelta(seconds=matrix.cooldown)
 
 
-def _retire(wanted: Sequence[Wanted], upstream: Upstream, path: Path, terminal: Console, *, as_json: bool) -> int:
+def _retire(
+    wanted: Sequence[Wanted], matrix: Matrix, public: PublicIndex, terminal: Console, chosen: argparse.Namespace
+) -> int:
     """Say which entries of the matrix need no build any more."""
-    needless, errors = retired(wanted, upstream)
+    projects = _ask(public, {each.name for each in wanted if each.sdist is None}, terminal)
+    needless, errors = retired(wanted, Upstream(projects, newer_than=_newer_than(matrix)))
     for line in plan_report.error_lines(errors):
         terminal.error(line)
-    if as_json:
+    if chosen.json:
         console.emit_json(
             {"needless": [asdict(entry) for entry in needless], "errors": [asdict(error) for error in errors]}
         )
     else:
         console.emit("".join(f"{line}\n" for line in plan_report.needless_lines(needless)))
     if not needless:
-        terminal.info(f"the public index has made nothing in {path} needless")
+        terminal.info(f"the public index has made nothing in {options.matrix_path(chosen)} needless")
     return Failed.exit_code if errors else 0
 
 
-def _expand(matrix: Matrix, machine: Machine | None, *, as_json: bool) -> int:
-    flat = matrices.flat(matrix, machine)
+def _expand(matrix: Matrix, *, as_json: bool) -> int:
+    flat = matrices.flat(matrix, _machine() if matrix.needs_machine else None)
     if as_json:
         console.emit_json(flat)
     else:
@@ -292,4 +299,7 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
 
 if __name__ == "__main__":
     gc.disable()  # a plan makes a hundred thousand values and drops none: looking for garbage takes a fifth of its time
-    raise SystemExit(main())
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # to free them one by one, too, would take a tenth of its time

@@ -38,8 +38,10 @@ def render(name: str, values: Mapping[str, Any], *, templates: Path = TEMPLATES)
         from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415
         from ansible.template import Templar, trust_as_template  # noqa: PLC0415
 
+        loader = DataLoader()
+        loader.set_basedir(str(templates))  # where templates that it includes are
         try:
-            rendered = Templar(loader=DataLoader(), variables=variables).template(trust_as_template(text))
+            rendered = Templar(loader=loader, variables=variables).template(trust_as_template(text))
         except AnsibleError as error:
             raise UnfitTemplate(f"templates/{name}: {error}") from error
     return f"{rendered}\n" if not str(rendered).endswith("\n") else str(rendered)

@@ -115,7 +115,6 @@ tell() {
     fact root "$root"
     fact system "$(uname -s)"
     fact machine "$(uname -m)"
-    fact user "$(id -u)"
     fact path "$PATH"
     fact processors "$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null)"
     fact uv "$(command -v uv 2>/dev/null)"

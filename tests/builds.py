@@ -7,6 +7,7 @@ import os
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -190,3 +191,14 @@ def write_plan(file: Path, *actions: Action, workers: Mapping[str, str] | None =
 
 def _indented(statements: str) -> str:
     return "\n".join(f"    {line}" for line in statements.splitlines())
+
+
+def folder_to_build_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty directory that is the working one, with a scratch root of its own, and no CI around."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("PATH", search_path())
+    for variable in ("TF_BUILD", "GITHUB_ACTIONS", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_MATRIX"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path

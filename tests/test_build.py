@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import gzip
 import json
-import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tasks.build import main
 from tasks.core.matrix import Rules
 from tasks.core.provenance import recipe_of
+from tasks.core.targets import PythonTag
 from tasks.wheelfile import sha256_of
-from tests.builds import action, machine, make_sdist, search_path, wheel_name, write_plan
+from tests.builds import action, folder_to_build_in, machine, make_sdist, search_path, wheel_name, write_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 PLAN = Path("build/plan.json")
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory to run in, with a scratch root of its own, and no CI around."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv("PATH", search_path())
-    for variable in ("TF_BUILD", "GITHUB_ACTIONS", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_MATRIX"):
-        monkeypatch.delenv(variable, raising=False)
-    return tmp_path
+    return folder_to_build_in(tmp_path, monkeypatch)
 
 
 def wheels() -> list[str]:
@@ -180,10 +176,22 @@ def test_one_failure_costs_one_wheel(here: Path, capsys: pytest.CaptureFixture[s
     )
 
 
-def test_the_system_packages_that_the_matrix_names_are_said_where_a_build_fails(
-    here: Path, capsys: pytest.CaptureFixture[str]
+def programs(here: Path, scripts: Mapping[str, str]) -> Path:
+    """Make programs of these shell scripts; return their directory."""
+    folder = here / "bin"
+    folder.mkdir()
+    for name, text in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+def test_the_system_packages_that_are_missing_are_said_where_a_build_fails(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rules = Rules(system_packages=("libyaml", "lang/rust"))
+    freebsd = {"uname": "echo FreeBSD", "pkg": '[ "$3" = gmake ]'}
+    monkeypatch.setenv("PATH", f"{programs(here, freebsd)}:{search_path()}")
+    rules = Rules(system_packages=("libyaml", "gmake", "lang/rust"))
     write_plan(PLAN, action(make_sdist(here / "sdists", "eggs", before="raise SystemExit('no yaml.h')"), rules=rules))
 
     assert main(["--quiet"]) == 1
@@ -198,12 +206,8 @@ def test_system_packages_are_installed_only_where_the_user_asks_for_it(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, asked: bool
 ) -> None:
     said = here / "said"
-    for name, text in {"uname": "echo Linux", "id": "echo 0", "apt-get": f"echo $* >> {said}"}.items():
-        program = here / "bin" / name
-        program.parent.mkdir(exist_ok=True)
-        program.write_text(f"#!/bin/sh\n{text}\n")
-        program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{here / 'bin'}:{search_path()}")
+    debian = {"uname": "echo Linux", "id": "echo 0", "dpkg-query": "exit 1", "apt-get": f"echo $* >> {said}"}
+    monkeypatch.setenv("PATH", f"{programs(here, debian)}:{search_path()}")
     rules = Rules(system_packages=("libyaml-dev",))
     write_plan(PLAN, action(make_sdist(here / "sdists", "spam"), rules=rules))
 
@@ -212,7 +216,38 @@ def test_system_packages_are_installed_only_where_the_user_asks_for_it(
     assert wheels() == [wheel_name("spam")]
     assert said.exists() == asked
     if asked:
-        assert said.read_text() == "update -q\ninstall -q -y --no-install-recommends libyaml-dev\n"
+        assert said.read_text() == ("update -q\ninstall -q -y -o Dpkg::Use-Pty=0 --no-install-recommends libyaml-dev\n")
+
+
+def test_a_user_who_asks_for_system_packages_and_cannot_install_them_is_told_so(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    debian = {"uname": "echo Linux", "id": "echo 1001", "dpkg-query": "exit 1", "apt-get": "exit 1"}
+    barred = {**debian, "sudo": "exit 1", "doas": "exit 1"}
+    monkeypatch.setenv("PATH", f"{programs(here, barred)}:{search_path()}")
+    write_plan(PLAN, action(make_sdist(here / "sdists", "spam"), rules=Rules(system_packages=("libyaml-dev",))))
+
+    assert main(["--quiet", "--install-system-packages"]) == 3
+
+    assert capsys.readouterr().err == (
+        "error: the local worker cannot be prepared (exit code 2): "
+        "spare-tire: system packages that the matrix names, not installed, since that takes root: this is user 1001, "
+        "and neither sudo nor doas lets it without a password: libyaml-dev\n"
+    )
+
+
+def test_a_missing_interpreter_is_named_with_the_package_that_brings_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    freebsd = {"uname": "echo FreeBSD", "pkg": "echo python399"}
+    monkeypatch.setenv("PATH", f"{programs(here, freebsd)}:{search_path()}")
+    write_plan(PLAN, action(make_sdist(here / "sdists", "spam"), python=PythonTag.parse("cp399")))
+
+    assert main([]) == 1
+
+    said = capsys.readouterr().err
+    reason = "pkg has the package python399 for it: install that, or name it in system_packages"
+    assert f"; {reason}; the log is dist/logs/" in said
 
 
 def test_a_sdist_with_another_digest_is_refused_and_the_others_are_built(

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,17 @@ from in_toto_attestation.v1.statement import Statement
 from tasks.build import main
 from tasks.core.matrix import Check, Rules
 from tasks.wheelfile import sha256_of
-from tests.builds import action, c_extension, machine, make_sdist, python_tag, search_path, wheel_name, write_plan
+from tests.builds import (
+    action,
+    c_extension,
+    folder_to_build_in,
+    machine,
+    make_sdist,
+    python_tag,
+    search_path,
+    wheel_name,
+    write_plan,
+)
 
 if TYPE_CHECKING:
     from tasks.core.actions import Action
@@ -35,14 +44,7 @@ ONLY_LINUX = pytest.mark.skipif(machine().platform != "linux_x86_64", reason="th
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty directory to run in, with a scratch root of its own, and no CI around."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tmp").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
-    monkeypatch.setenv("PATH", search_path())
-    for variable in ("TF_BUILD", "GITHUB_ACTIONS", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_MATRIX"):
-        monkeypatch.delenv(variable, raising=False)
-    return tmp_path
+    return folder_to_build_in(tmp_path, monkeypatch)
 
 
 def wheels() -> list[str]:

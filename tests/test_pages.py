@@ -91,6 +91,8 @@ def test_a_page_names_its_version_and_ends_with_its_serial() -> None:
 
 def test_nothing_in_a_page_becomes_markup() -> None:
     assert b"<script" not in Pages().project(PAGE)
+    odd = IndexFile(filename=NASTY, sha256="a" * 64, url=NASTY)
+    assert b"<script" not in Pages().project(ProjectPage(name=DEMO, files=(odd,)))
     nasty = ProjectList(projects=(ListedProject(name=canonicalize_name(NASTY), newest=NASTY),))
     assert b"<script" not in Pages().projects(nasty)
     assert "script" not in Links(Pages().home(nasty)).tags

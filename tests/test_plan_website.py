@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -75,6 +78,35 @@ def test_what_did_not_change_costs_one_request_that_sends_nothing(site: Site) ->
     assert site.plan() == [f"200 {LIST}", "200 /i/simple/a/index.json"]
     assert site.plan() == [f"304 {LIST}"]
     assert site.planned() == {"actions": 1, "skipped": 1}
+
+
+def test_the_list_is_on_its_way_while_the_matrix_is_read(site: Site) -> None:
+    site.publish("a", WHEEL)
+    matrix = site.here.matrix.read_bytes()
+    site.here.matrix.unlink()
+    os.mkfifo(site.here.matrix)
+
+    def write() -> None:
+        with site.here.matrix.open("wb") as file:  # waits until it is read
+            for _ in range(500):
+                if site.web.asked:
+                    file.write(matrix)
+                    return
+                time.sleep(0.01)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert site.plan() == [f"200 {LIST}", "200 /i/simple/a/index.json"]
+    finally:
+        writer.join()
+
+
+def test_a_matrix_that_is_wrong_is_told_whatever_the_index_is(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.here.matrix.write_text("packages: 7\n")
+
+    assert site.exit_code("/none") == 2
+    assert "wheel_matrix.yml:1: packages: expected a mapping" in capsys.readouterr().err
 
 
 def test_what_changed_is_read_and_nothing_else(site: Site) -> None:

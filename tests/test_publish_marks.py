@@ -12,15 +12,14 @@ import pytest
 
 from tasks.publish import main
 from tests.attested import attestation, provenance, statement
-from tests.test_publish import INSTALLERS, digest, environment, errors, here, page, snapshot, write_record
+from tests.publishes import digest, environment, errors, folder_to_publish_in, page, snapshot, write_record
+from tests.test_publish_installers import INSTALLERS
 from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.test_publish import Install
-
-__all__ = ["here"]  # the fixture
+    from tests.test_publish_installers import Install
 
 OLD, NEW = "demo-1.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl"
 MATRIX = """
@@ -33,6 +32,11 @@ targets:
 packages:
   Demo: {{versions: [latest], {package}}}
 """
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return folder_to_publish_in(tmp_path, monkeypatch)
 
 
 def publish_two(here: Path) -> None:

@@ -25,6 +25,7 @@ from tasks.publish import main
 from tasks.ranges import TAIL
 from tasks.stores.directory import DirectoryStore
 from tasks.stores.driver import drive
+from tests.publishes import folder_to_publish_in
 from tests.stores.memory import CountingStore, MemoryStore
 from tests.wheel_factory import make_wheel
 
@@ -44,12 +45,7 @@ PAGE = "simple/demo/index.html"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty directory, on a day that does not change."""
-    for name in ("SPARE_TIRE_INDEX", "SPARE_TIRE_MATRIX"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767323045")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return folder_to_publish_in(tmp_path, monkeypatch)
 
 
 def context_of(store: Store) -> Context:

@@ -15,6 +15,7 @@ from tasks.distfiles import read_dist
 from tasks.publish import main
 from tasks.receipts import FILE, Receipt
 from tasks.stores.probe import PROBE_PATH
+from tests.publishes import folder_to_publish_in
 from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
@@ -26,12 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty directory, on a day that does not change."""
-    for name in ("SPARE_TIRE_INDEX", "SPARE_TIRE_MATRIX"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767323045")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return folder_to_publish_in(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from tasks.publish import main
 from tasks.stores.probe import PROBE_PATH, memory
 from tasks.stores.s3 import S3Store
+from tests.publishes import folder_to_publish_in
 from tests.stores.s3_faults import READING, SECRETS, Trouble
 from tests.stores.s3_proxy import Fault, Proxy
 from tests.wheel_factory import make_wheel
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty directory, on a day that does not change."""
-    for name in ("SPARE_TIRE_INDEX", "SPARE_TIRE_MATRIX"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767323045")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return folder_to_publish_in(tmp_path, monkeypatch)
 
 
 @pytest.fixture

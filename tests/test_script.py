@@ -4,50 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.script import BUILD_HOST, TEMPLATES, UnfitTemplate, render
+from tests.scripts import SHELLS, VALUES, run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-VALUES: dict[str, Any] = {
-    "root": "/nowhere",
-    "helper": "/nowhere/helper.py",
-    "path": os.environ["PATH"],
-    "may_install": "no",
-    "system_packages": [],
-    "pythons": [],
-}
-SHELLS = [shell for shell in (["dash"], ["busybox", "sh"], ["bash", "--posix"]) if shutil.which(shell[0])]
-
-
-def run(script: str, *arguments: str, shell: tuple[str, ...] = ("sh",), **variables: str) -> tuple[int, list[str]]:
-    """Run a rendered script; return its exit code and what it printed."""
-    done = subprocess.run(
-        [*shell, "-c", script, "build_host.sh", *arguments],
-        env={**os.environ, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout.splitlines()
-
-
-def programs(folder: Path, **scripts: str) -> str:
-    """Make programs of these shell scripts; return the directory."""
-    folder.mkdir()
-    for name, text in scripts.items():
-        path = folder / name.replace("_", "-")
-        path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-        path.chmod(0o755)
-    return str(folder)
 
 
 @pytest.mark.parametrize(
@@ -76,10 +43,10 @@ def test_a_value_that_comes_marked_as_a_template_is_text_all_the_same(tmp_path: 
 
 
 def test_every_value_of_every_script_is_quoted() -> None:
-    for template in TEMPLATES.glob("*.sh.j2"):
-        values = re.findall(r"{{(.*?)}}", template.read_text(encoding="utf-8"))
-        assert values
-        assert [value for value in values if not value.endswith("| quote ")] == []
+    text = "".join(template.read_text(encoding="utf-8") for template in TEMPLATES.rglob("*.sh.j2"))
+    values = re.findall(r"{{(.*?)}}", text)
+    assert values
+    assert [value for value in values if not value.endswith("| quote ")] == []
 
 
 def test_a_name_that_is_not_given_is_an_error(tmp_path: Path) -> None:
@@ -118,7 +85,7 @@ def test_rendering_leaves_home_environment_and_the_users_configuration_alone(tmp
 def test_prepare_makes_the_root_and_says_what_the_host_has(shell: list[str], tmp_path: Path) -> None:
     values = {**VALUES, "root": str(tmp_path / "it's here"), "pythons": [sys.executable, "/nowhere/python3.99"]}
 
-    code, said = run(render(BUILD_HOST, values), "prepare", shell=tuple(shell))
+    code, said = run(render(BUILD_HOST, values), "prepare", by=shell)
 
     assert code == 0, said
     assert (tmp_path / "it's here").is_dir()
@@ -127,102 +94,6 @@ def test_prepare_makes_the_root_and_says_what_the_host_has(shell: list[str], tmp
     assert said[0] == f"spare-tire: host: {uname.sysname} {uname.release} {uname.machine}"
     assert said[-2] == f"spare-tire: interpreter: {sys.executable}, {version}"
     assert said[-1].startswith("spare-tire: interpreter: /nowhere/python3.99, ")
-
-
-@pytest.mark.parametrize(
-    ("system", "manager", "said"),
-    [
-        ("FreeBSD", "pkg", ["pkg install -y lang/rust libyaml"]),
-        ("Darwin", "brew", ["brew install --quiet lang/rust libyaml"]),
-        (
-            "Linux",
-            "apt_get",
-            ["apt-get update -q", "apt-get install -q -y --no-install-recommends lang/rust libyaml"],
-        ),
-    ],
-)
-def test_system_packages_are_installed_where_the_worker_allows_it(
-    system: str, manager: str, said: list[str], tmp_path: Path
-) -> None:
-    own = programs(
-        tmp_path / "bin",
-        uname=f"echo {system}",
-        id=f"echo {501 if system == 'Darwin' else 0}",
-        **{manager: f'echo "{manager.replace("_", "-")} $*"'},
-    )
-    path = f"{own}:/usr/bin:/bin"
-    packages = {"system_packages": ["lang/rust", "libyaml"], "may_install": "yes"}
-
-    code, lines = run(render(BUILD_HOST, {**VALUES, **packages, "path": path, "root": str(tmp_path)}), "prepare")
-
-    assert code == 0, lines
-    assert lines[1] == "spare-tire: installing lang/rust libyaml"
-    assert lines[2 : 2 + len(said)] == said
-
-
-def alone(folder: Path, **scripts: str) -> str:
-    """Make programs that have none beside them but what the script itself takes; return the directory."""
-    made = programs(folder, uname="echo Linux", id="echo 0", **scripts)
-    (folder / "mkdir").symlink_to(shutil.which("mkdir") or "")
-    return made
-
-
-@pytest.mark.parametrize(
-    ("manager", "said"),
-    [("dnf", "dnf install -q -y rust libyaml"), ("apk", "apk add --quiet --no-progress rust libyaml")],
-)
-def test_system_packages_are_installed_by_what_a_linux_has(manager: str, said: str, tmp_path: Path) -> None:
-    path = alone(tmp_path / "bin", **{manager: f'echo "{manager} $*"'})
-    packages = {"system_packages": ["rust", "libyaml"], "may_install": "yes"}
-
-    code, lines = run(render(BUILD_HOST, {**VALUES, **packages, "path": path, "root": str(tmp_path)}), "prepare")
-
-    assert code == 0, lines
-    assert lines[1:3] == ["spare-tire: installing rust libyaml", said]
-
-
-def test_a_host_without_a_package_manager_that_is_known_is_not_prepared(tmp_path: Path) -> None:
-    values = {**VALUES, "root": str(tmp_path), "system_packages": ["x", "y"], "may_install": "yes"}
-
-    code, lines = run(render(BUILD_HOST, {**values, "path": alone(tmp_path / "bin")}), "prepare")
-
-    assert code == 2
-    assert lines[-1] == ("spare-tire: no known package manager is here (apt-get, dnf, apk); have them installed: x y")
-
-
-def test_a_package_that_looks_like_an_option_is_no_package(tmp_path: Path) -> None:
-    values = {**VALUES, "root": str(tmp_path), "system_packages": ["--allow-downgrades"], "may_install": "yes"}
-
-    code, lines = run(render(BUILD_HOST, values), "prepare")
-
-    assert code == 2
-    assert lines[-1] == "spare-tire: the system package '--allow-downgrades' looks like an option, expected a name"
-
-
-def test_a_host_that_cannot_install_what_is_named_is_not_prepared(tmp_path: Path) -> None:
-    own = programs(tmp_path / "bin", uname="echo FreeBSD", id="echo 0", pkg="echo no repositories; exit 3")
-    values = {**VALUES, "root": str(tmp_path), "system_packages": ["x"], "may_install": "yes"}
-
-    code, lines = run(render(BUILD_HOST, {**values, "path": f"{own}:/usr/bin:/bin"}), "prepare")
-
-    assert code == 3
-    assert lines[-1] == "no repositories"
-
-
-@pytest.mark.parametrize("system", ["FreeBSD", "Linux"])
-def test_a_user_who_is_not_root_is_told_so_instead_of_the_package_manager_s_riddle(system: str, tmp_path: Path) -> None:
-    own = programs(tmp_path / "bin", uname=f"echo {system}", id="echo 1000", pkg="echo riddle", apt_get="echo riddle")
-    values = {**VALUES, "root": str(tmp_path), "system_packages": ["x", "y"], "may_install": "yes"}
-
-    code, lines = run(render(BUILD_HOST, {**values, "path": f"{own}:/usr/bin:/bin"}), "prepare")
-
-    assert code == 2
-    assert lines[2:] == [
-        (
-            "spare-tire: installing system packages takes root, and this is user 1000; "
-            "build as root, or have them installed: x y"
-        )
-    ]
 
 
 def test_an_action_becomes_the_helper_in_a_clean_environment(tmp_path: Path) -> None:

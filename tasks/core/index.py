@@ -108,19 +108,18 @@ class ProjectPage:
         rest = dict(at.expect(parse(data, at), dict, "an object"))
         meta = dict(at.take(rest, "meta", dict, "an object"))
         key = "_files" if "_files" in rest else "files"  # PEP 792: a quarantined project offers none
-        files = tuple(
-            IndexFile.from_dict(file, at.key(key).key(i)) for i, file in enumerate(at.take(rest, key, list, "an array"))
-        )
+        place = at.key(key)
+        listed = at.take(rest, key, list, "an array")
+        files = tuple(IndexFile.from_dict(file, place.key(number)) for number, file in enumerate(listed))
         rest.pop("files", None)
         versions = at.take_optional(rest, "versions", list, "an array")
-        place = at.key("versions")
         releases = at.take_optional(rest, "_releases", dict, "an object") or {}
         return cls(
             name=canonicalize_name(at.take(rest, "name", str, "a string")),
             serial=at.key("meta").take_optional(meta, "_last-serial", int, "a whole number") or 0,
             versions=_versions(_versions_of(files))  # PEP 691 pages, before PEP 700
             if versions is None
-            else tuple(place.key(i).expect(text, str, "a string") for i, text in enumerate(versions)),
+            else tuple(at.key("versions").key(i).expect(text, str, "a string") for i, text in enumerate(versions)),
             files=files,
             settings=_settings(rest, meta, at),
             releases={
@@ -167,10 +166,11 @@ class ProjectPage:
         """The newest version, one that is not yanked and final where there is one; None where the page has none."""
         if not self.versions:
             return None
-        standing = dict.fromkeys(_versions_of(self.files), False)
-        standing |= dict.fromkeys(_versions_of(file for file in self.files if file.yanked is None), True)
+        standing: dict[Version | None, bool] = {}
+        for file in self.files:
+            standing[file.version] = file.yanked is None or standing.get(file.version, False)
         known = [Version(text) for text in self.versions if _is_version(text)]
-        ranked = ((standing.get(str(version), True), not version.is_prerelease, version) for version in known)
+        ranked = ((standing.get(version, True), not version.is_prerelease, version) for version in known)
         return str(max(ranked)[2]) if known else None
 
     def file(self, filename: str) -> IndexFile | None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tasks.core.simple_json import At
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
+"""What a URL has as it is (RFC 3986)."""
+_TAGS = 3  # of a wheel's name: interpreter, ABI, platform
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class IndexFile:
     @property
     def link(self) -> str:
         """The file's URL, relative to its project's page."""
-        return self.url or f"../../packages/{quote(self.filename)}"
+        return self.url or _link(self.filename)
 
     @property
     def wheel(self) -> WheelName | None:
@@ -131,7 +134,7 @@ class IndexFile:
             yanked=yanked if isinstance(yanked, str) else ("" if yanked else None),
             attested=attested,
             recipe=at.take_optional(rest, "_recipe", str, "a string"),
-            url="" if url == f"../../packages/{quote(filename)}" else url,
+            url="" if url == _link(filename) else url,
             other_hashes=hashes,
             extra=rest,
         )
@@ -145,8 +148,25 @@ def _core_metadata(rest: dict[str, Any]) -> str | None:
     return found if isinstance(found, str) and _SHA256.fullmatch(found) else None
 
 
-@functools.lru_cache(maxsize=1 << 16)  # a page asks for each file's several times, and parsing one is slow
+def _link(filename: str) -> str:
+    """Return a file's URL relative to its project's page; few names have anything to quote, and looking is slow."""
+    return f"../../packages/{filename if _PLAIN.fullmatch(filename) else quote(filename)}"
+
+
 def _version_of(filename: str) -> Version | None:
+    """Return the version in a file's name.
+
+    A wheel's name is one exactly where what is before its tags is, and its tags are: pages have each of them often.
+    """
+    if filename.endswith(".whl"):
+        before, *tags = filename.rsplit("-", _TAGS)
+        found = _parsed_version(f"{before}-py3-none-any.whl")
+        return found if _parsed_version(f"x-0-{'-'.join(tags)}") is not None else None
+    return _parsed_version(filename)
+
+
+@functools.lru_cache(maxsize=1 << 10)
+def _parsed_version(filename: str) -> Version | None:
     try:
         return WheelName.parse(filename).version
     except ValueError:

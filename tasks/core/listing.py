@@ -55,14 +55,11 @@ class Listing:
 
     name: NormalizedName
     files: Mapping[Version, Sequence[Row]]
-    dated: bool
     skipped: int
 
     def project(self) -> Project:
         """Return what planning asks."""
-        return Project(
-            name=self.name, releases=Releases(self.files, self._parsed), dated=self.dated, skipped=self.skipped
-        )
+        return Project(name=self.name, releases=Releases(self.files, self._parsed), skipped=self.skipped)
 
     def _parsed(self, version: Version) -> Iterator[ProjectFile]:
         for row in self.files[version]:
@@ -70,32 +67,37 @@ class Listing:
             yield file.parsed(Kind.WHEEL if file.filename.endswith(".whl") else Kind.SDIST, version)
 
 
-class Identifier:
-    """Tells what the files of one page are, as :func:`~tasks.core.releases.identify` does.
+class Sorter:
+    """Sorts the files of one page by release, as :func:`~tasks.core.releases.identify` tells what they are.
 
     The wheels of a release differ in their tags, and those of many releases have the same tags. A wheel's name is one
     exactly where what is before the tags and the tags are, each by itself: so both are parsed once.
     """
 
     def __init__(self, project: NormalizedName) -> None:
+        self.files: dict[Version, list[Row]] = {}
         self._project = project
-        self._known: dict[str, tuple[Kind, Version]] = {}
+        self._known: dict[str, tuple[Kind, list[Row]]] = {}
         self._tags: set[str] = set()
 
-    def __call__(self, filename: str) -> tuple[Kind, Version] | None:
-        """Return a file's kind and version, ``None`` for what is neither sdist nor wheel of the project."""
+    def __call__(self, filename: str) -> tuple[Kind, list[Row]] | None:
+        """Return a file's kind and the list that it belongs in, ``None`` for no sdist and no wheel of the project."""
         if not filename.endswith(".whl"):
-            return identify(self._project, filename)
+            return self._place(filename)
         before = filename.rsplit("-", 3)[0]
         tags = filename[len(before) :]
         known = self._known.get(before)
         if known is not None and tags in self._tags:
             return known
+        found = self._place(filename)
+        if found is not None:
+            self._tags.add(tags)
+            self._known[before] = found
+        return found
+
+    def _place(self, filename: str) -> tuple[Kind, list[Row]] | None:
         found = identify(self._project, filename)
-        if found is None:
-            return None
-        self._tags.add(tags)
-        return self._known.setdefault(before, found)
+        return None if found is None else (found[0], self.files.setdefault(found[1], []))
 
 
 def time_of(text: str | None) -> datetime | None:

@@ -126,8 +126,6 @@ class Project:
     name: NormalizedName
     releases: Releases
     """Sorted by version, the oldest first."""
-    dated: bool
-    """Whether every file has an upload time."""
     skipped: int = 0
     """Files that are neither sdist nor wheel of this project: eggs, installers, unreadable names."""
 
@@ -137,12 +135,7 @@ class Project:
         by_version: dict[Version, list[ProjectFile]] = defaultdict(list)
         for file in files:
             by_version[file.version].append(file)
-        return cls(
-            name=name,
-            releases=Releases(by_version, by_version.__getitem__),
-            dated=all(file.upload_time is not None for found in by_version.values() for file in found),
-            skipped=skipped,
-        )
+        return cls(name=name, releases=Releases(by_version, by_version.__getitem__), skipped=skipped)
 
     def release(self, version: Version) -> Release | None:
         """Return the release of exactly this version (``1.0`` is ``1.0.0``), ``None`` where there is none."""

@@ -17,16 +17,16 @@ from urllib.parse import urljoin
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_VALUE = r'"([^"&<]*(?:&(?:lt|gt|amp|quot|#39);[^"&<]*)*)"'
-_IGNORED = r'(?: (?:rel|data-gpg-sig|data-dist-info-metadata|data-core-metadata|data-provenance)="[^"&<]*")*'
+_VALUE = r'"([^"&<]*+(?:&(?:lt|gt|amp|quot|#39);[^"&<]*+)*+)"'
+_IGNORED = r'(?: (?:rel|data-(?:gpg-sig|dist-info-metadata|core-metadata|provenance))="[^"&<]*+")*+'
 _ANCHOR = re.compile(
     r'<a href="'
-    r"((?:https?://[A-Za-z0-9.-]+(?::[0-9]+)?/|(?!//))(?:[A-Za-z0-9._~+/-]*/)?([A-Za-z0-9][A-Za-z0-9._+-]*))"
-    rf'(?:#sha256=([0-9a-f]{{64}}))?"{_IGNORED}'
-    rf"(?: data-requires-python={_VALUE})?{_IGNORED}"
-    rf"(?: data-yanked={_VALUE})?{_IGNORED}"
-    rf"(?: data-upload-time={_VALUE})?{_IGNORED}"
-    r">[^<&]*</a>\s*(?:<br ?/?>)?\s*"
+    r"((?:https?://[A-Za-z0-9.-]++(?::[0-9]++)?+/|(?!//))(?:[A-Za-z0-9._~+/-]*/)?([A-Za-z0-9][A-Za-z0-9._+-]*+))"
+    rf'(?:#sha256=([0-9a-f]{{64}}+))?+"{_IGNORED}'
+    rf"(?: data-requires-python={_VALUE})?+{_IGNORED}"
+    rf"(?: data-yanked={_VALUE})?+{_IGNORED}"
+    rf"(?: data-upload-time={_VALUE})?+{_IGNORED}"
+    r">[^<&]*+</a>\s*+(?:<br ?/?>)?+\s*+"
 )
 """An anchor as most indexes write it, with the blanks behind it. Its URL has nothing that a URL could hide a name with,
 so it ends with the file's name."""

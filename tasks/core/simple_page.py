@@ -10,7 +10,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from packaging.utils import canonicalize_name
 
 from tasks.core.addresses import without_credentials
-from tasks.core.listing import Identifier, Listing, Row, time_of
+from tasks.core.listing import Listing, Row, Sorter
 from tasks.core.releases import Kind
 from tasks.core.simple_html import Link, read_html, sha256_of
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from packaging.utils import NormalizedName
-    from packaging.version import Version
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 """What :func:`read_page` understands, for the request's header (PEP 691)."""
@@ -65,26 +64,25 @@ def linked_projects(body: bytes) -> frozenset[NormalizedName]:
 
 
 def _listing(name: NormalizedName, links: Iterable[Link], *, url: str, announced: bool) -> Listing:
-    identified = Identifier(name)
-    files: dict[Version, list[Row]] = {}
+    place = Sorter(name)
     skipped = strangers = 0
-    dated = True
     for link in links:
         filename = link.filename or _filename(link.url, url)
-        found = identified(filename)
+        found = place(filename)
         if found is None:
             skipped += 1
             strangers += not canonicalize_name(filename).startswith(name)
             continue
-        kind, version = found
-        dated = dated and time_of(link.upload_time) is not None
+        kind, rows = found
         row: Row = (filename, link.requires_python, link.yanked, link.upload_time)
         if kind is Kind.SDIST:
             row = (*row, without_credentials(_absolute(link.url, url)), link.sha256, link.size)
-        files.setdefault(version, []).append(row)
-    if not files and (strangers or not (announced or skipped)):  # a login page, say, or the page of another project
+        rows.append(row)
+    if not place.files and (
+        strangers or not (announced or skipped)
+    ):  # a login page, say, or the page of another project
         raise NotAPage(f"lists no file of {name}")
-    return Listing(name=name, files=files, dated=dated, skipped=skipped)
+    return Listing(name=name, files=place.files, skipped=skipped)
 
 
 def _absolute(link: str, page: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -105,6 +105,7 @@ class Http:
         self._verify = _authorities(settings)
         proxy = settings.proxy if settings else None
         self._proxies = {"http": proxy, "https": proxy} if proxy else None
+        self._environment: dict[tuple[str, str, int | None], Mapping[str, Any]] = {}
         self._closing = threading.Event()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = _USER_AGENT
@@ -148,17 +149,19 @@ class Http:
 
     def _send(self, url: str, headers: Mapping[str, str], auth: HTTPBasicAuth | None) -> requests.Response:
         try:
-            return self._session.get(
-                url,
-                headers=dict(headers),
-                auth=auth,
-                stream=True,
-                timeout=self._patience.timeout,
-                verify=self._verify,
-                proxies=self._proxies,
-            )
+            request = self._session.prepare_request(requests.Request("GET", url, headers=dict(headers), auth=auth))
+            return self._session.send(request, timeout=self._patience.timeout, **self._environment_of(url))
         except OSError as error:  # RequestException is one; a missing file of authorities comes as a bare one
             raise _explain(error, self._patience.timeout) from error
+
+    def _environment_of(self, url: str) -> Mapping[str, Any]:
+        """Return the proxies and authorities that the environment names for an origin; it is read once for each."""
+        place = origin(url)
+        if place not in self._environment:
+            self._environment[place] = self._session.merge_environment_settings(
+                url, proxies=self._proxies or {}, stream=True, verify=self._verify, cert=None
+            )
+        return self._environment[place]
 
 
 class _Failure(Exception):

@@ -21,7 +21,7 @@ from tasks.core.listing import Listing
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of what :func:`write_page` writes, or of what is taken out of a page."""
 
 
@@ -74,7 +74,6 @@ def listing_of(page: CachedPage) -> Listing:
     return Listing(
         name=document["name"],
         files={Version(version): files for version, files in document["files"].items()},
-        dated=document["dated"],
         skipped=document["skipped"],
     )
 
@@ -82,7 +81,6 @@ def listing_of(page: CachedPage) -> Listing:
 def _encode(page: Listing) -> dict[str, Any]:
     return {
         "name": page.name,
-        "dated": page.dated,
         "skipped": page.skipped,
         "files": {str(version): files for version, files in page.files.items()},
     }

@@ -21,7 +21,7 @@ from tasks.core.addresses import without_credentials
 from tasks.core.index import LIST_PATH, ProjectPage, digest_of, page_path
 from tasks.core.presence import Shelf, ShelfWheel, shelves
 from tasks.core.project_list import ProjectList
-from tasks.threads import side_by_side
+from tasks.threads import Later, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -102,6 +102,27 @@ class InStore:
         files = (path.removeprefix(_PACKAGES) for path in self.store.list(_PACKAGES))
         found = shelves((name, None, None, None) for name in files if name.endswith(".whl"))
         return {name: found[name] for name in sorted(names & found.keys())}
+
+
+class Ahead:
+    """An index whose project list is being read already, while the caller does something else."""
+
+    def __init__(self, index: Readable) -> None:
+        self._index = index
+        self._list = Later(lambda: index.get(LIST_PATH))
+
+    @property
+    def location(self) -> str:
+        """Where it is."""
+        return self._index.location
+
+    def get(self, path: str) -> Stored | None:
+        """Return an object, None where there is none."""
+        return self._list.result() if path == LIST_PATH else self._index.get(path)
+
+    def unlisted(self, names: AbstractSet[NormalizedName]) -> dict[NormalizedName, Shelf]:
+        """Return the wheels of some projects where there is no project list."""
+        return self._index.unlisted(names)
 
 
 def read_shelves(index: Readable, names: Iterable[NormalizedName], cache: Path) -> dict[NormalizedName, Shelf]:

@@ -1036,7 +1036,7 @@ def make_environment(
     what = ["--", *wanted] if pinned is None else ["--no-deps", "--require-hashes", "--requirement", pinned]
     ended = shop.install([*installer.install(env), "--only-binary", ":all:", *options, *what])
     if ended.status:
-        raise _not_installed(ended, [*wanted, *asked, *shop.job.constraints], shop.job.ours)
+        raise _not_installed(ended, [*wanted, *asked, *shop.job.constraints], shop.job)
 
 
 def constrained(shop: Workshop, constraints: Sequence[str], *, but: str = "") -> list[str]:
@@ -1105,7 +1105,7 @@ def shared_environment(shop: Workshop, uv: Uv, wishes: Sequence[str], *options: 
         [*uv.resolve(), "--only-binary", ":all:", *options, "--output-file", pinned, listed], show=False
     )
     if asked.status:
-        raise _not_installed(asked, [*wishes, *job.constraints], job.ours)
+        raise _not_installed(asked, [*wishes, *job.constraints], job)
     with open(pinned, encoding="utf-8") as file:
         pins = file.read()
     week = int(time.time() // WEEK)
@@ -1145,15 +1145,22 @@ NO_WHEEL = (  # in uv's words, in pip's, and in those that pip has where one req
 )
 
 
-def _not_installed(ended: Ended, wishes: Sequence[str], ours: Sequence[str]) -> Failed:
+UV_MARKER = re.compile(r"(?<=[\w\]])\{[^{}]*\}")
+"""Behind a project's name, what Pythons are meant: ``cython{python_full_version < '3.13'}``."""
+
+
+def _not_installed(ended: Ended, wishes: Sequence[str], job: Job) -> Failed:
     """Name the requirement that has no wheel, where the installer says so; else give the installer's own reason."""
-    text = " ".join(line.strip(" │╰─▶×") for line in ended.lines)
-    for name in ours:
+    text = UV_MARKER.sub("", " ".join(line.strip(" │╰─▶×") for line in ended.lines))
+    for name in job.ours:
         if re.search(rf"(?<![\w.-]){re.escape(name + NO_VERSION)}", text):
             asked = [wish for wish in wishes if _normal(_project(wish)) == name]
             return Lacking(f"the requirement {name} is ours, and no wheel of it is here", [name, *asked])
-    found = next(filter(None, (re.search(pattern, text) for pattern in NO_WHEEL)), None)
-    if found:
+    there = {_normal(_project_of(file)) for folder in job.find_links for file in os.listdir(folder)}
+    every = [found for pattern in NO_WHEEL for found in re.finditer(pattern, text)]
+    lacking = [found for found in every if _normal(_project(found[1])) not in there]  # else: what is there does not do
+    if every:
+        found = [*lacking, *every][0]
         name = _project(found[1])
         depended_on = re.findall(rf"(?:depends? on|requires?) ({re.escape(name)}[^\s\w.-][^\s]*)", text)
         asked = [found[1], *(wish.rstrip(",") for wish in depended_on)]

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 from tasks.core.backends import config_settings
 from tasks.core.errors import Failed, Refused, ServiceFailed
 from tasks.core.jobs import Site, job, read_result
-from tasks.core.targets import ABI3
+from tasks.core.matrix import LOCAL
+from tasks.core.targets import ABI3, PythonTag
 from tasks.script import BUILD_HOST, render
 from tasks.sdistfile import read_pyproject
+from tasks.services.interpreters import PROBE
 from tasks.wheelfile import sha256_of
+from tasks.workers.bootstrap import Prepared, fact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -65,6 +68,7 @@ class Host:
         self.worker = worker
         self.tools: dict[str, str] = {}
         """Our own files that run there, with their sha256."""
+        self.prepared = Prepared()
         self._index_url = index_url
         self._script = ""
         self._sent: dict[Path, str] = {}
@@ -85,13 +89,16 @@ class Host:
         named = [(path, f"sources/{number}/{path.name}") for number, path in enumerate(files)]  # two may have one name
         helper, *sent = worker.put_all([(HELPER, "helper.py"), *named])
         self._sent = dict(zip(files, sent, strict=True))
+        wished = "must" if worker.kind == LOCAL else "can"  # this machine's are installed where the user says so
         values = {
             "root": worker.root,
             "helper": helper,
             "path": worker.path,
-            "may_install": "yes" if worker.may_install else "no",
+            "may_install": wished if worker.may_install else "no",
             "system_packages": sorted({name for action in actions for name in action.rules.system_packages or ()}),
             "pythons": list(worker.pythons()),
+            "missing": sorted({action.python.tag for action in actions if not self._has(action.python)}),
+            "probe": PROBE,
         }
         script = render(BUILD_HOST, values)
         self._script = worker.put(script.encode(), "build_host.sh")
@@ -100,14 +107,39 @@ class Host:
 
         def on_line(line: str) -> None:
             lines.append(line)
-            say(line)
+            if fact(line) is None:
+                say(line)
 
         ended = self._run(["sh", self._script, "prepare"], on_line)
         while ended.lost:
+            lines.clear()
             ended = self._run(["sh", self._script, "prepare"], on_line)
         if ended.returncode:
             last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
             raise ServiceFailed(f"the {worker.kind} worker cannot be prepared (exit code {ended.returncode}): {last}")
+        self.prepared = Prepared.of(lines)
+        for tag in values["missing"]:
+            try:
+                say(f"spare-tire: interpreter: {self.python_for(PythonTag.parse(tag))}")
+            except Failed as failure:
+                say(f"spare-tire: the plan needs an interpreter that is missing: {failure}")
+
+    def _has(self, python: PythonTag) -> bool:
+        try:
+            self.worker.python_for(python)
+        except Failed:
+            return False
+        return True
+
+    def python_for(self, python: PythonTag) -> str:
+        """Return an interpreter's path, also of one that came with a system package. Raises :class:`Failed`."""
+        came = self.prepared.came.get(python.tag)
+        if came is not None:
+            return str(came.executable)
+        try:
+            return self.worker.python_for(python)
+        except Failed as failure:
+            raise Failed(f"{failure}{self.prepared.how_to_get(python.tag)}") from None
 
     def send(self, path: Path, folder: str) -> str:
         """Send a file, once; return where it is there. ``folder`` tells files of one name apart."""
@@ -126,7 +158,7 @@ class Host:
     def help(self, action: Action, sources: Sources, errand: Errand, on_line: Callable[[str], None]) -> Result:
         """Run the helper once. Raises :class:`Failed` where it has no result, or for no requirement's sake none."""
         worker = self.worker
-        python = worker.python_for(action.python)
+        python = self.python_for(action.python)
         site = Site(
             sdist=self._sent[sources.sdist],
             python=python,

@@ -25,6 +25,7 @@ from tasks.core.matrix import SSH
 from tasks.scratch import private_directory, scratch
 from tasks.services.interpreters import PROBE, discovered
 from tasks.wheelfile import sha256_of
+from tasks.workers.bootstrap import fact
 from tasks.workers.ssh_client import LOST, Address, Connection
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class SshWorker:
     """A host, as :class:`tasks.workers.Worker` has it; ``arch`` is the processor that it has to have."""
 
     kind = SSH
+    may_install = True
+    """Where its user is root, or becomes so without a password: a host is in the matrix to build."""
 
     def __init__(self, instance: Instance, arch: str) -> None:
         self._name = f"{instance.name.partition(',')[0]},arch={arch}"
@@ -101,10 +104,8 @@ class SshWorker:
         self._connection = connection
         facts: dict[str, list[str]] = {}
         for line in lines:
-            mark, _, fact = line.partition(" ")
-            name, _, value = fact.partition(" ")
-            if mark == "spare-tire-fact":
-                facts.setdefault(name, []).append(value)
+            if found := fact(line):
+                facts.setdefault(found[0], []).append(found[1])
         return facts
 
     def _look(self, facts: Mapping[str, Sequence[str]]) -> None:
@@ -121,7 +122,6 @@ class SshWorker:
         self.environments = f"{self.root}/environments"
         self.path = said["path"]
         self.installer = said["uv"] or None
-        self.may_install = said["user"] == "0"
         self._agent = f"{self.root}/{self._visit}/agent.sh"
         self._processors = int(said["processors"]) if said["processors"].isdecimal() else 1
         self._sandboxed = said["system"] != "Linux" or bool(said["bwrap"])

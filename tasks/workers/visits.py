@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import Failed, Refused
+from tasks.core.matrix import LOCAL
 from tasks.core.records import Origin
 from tasks.core.requirements import planned_action
 from tasks.core.sharing import Shelf, chains, names_limited_api
@@ -250,10 +251,12 @@ class Visit:
             return NotBuilt(outcome="failed", reason=reason, check=None)
 
     def _explained(self, action: Action, failure: Failed | Refused) -> str:
-        named = ", ".join(action.rules.system_packages or ())
-        if not named or self._host.worker.may_install:
+        left = self._host.prepared.left
+        named = ", ".join(name for name in action.rules.system_packages or () if name in left)
+        if not named:
             return str(failure)
-        yours = f"which are yours to install, or --install-system-packages does: {named}"
+        local = self._host.worker.kind == LOCAL
+        yours = f"which are yours to install{', or --install-system-packages does' if local else ' there'}: {named}"
         return f"{failure} (the matrix names these system packages for it, {yours})"
 
 

@@ -201,6 +201,36 @@ def test_a_local_version_is_quoted_in_the_link() -> None:
     assert file("demo-1.0+cu1-py3-none-any.whl").link == "../../packages/demo-1.0%2Bcu1-py3-none-any.whl"
 
 
+@pytest.mark.parametrize(
+    ("filename", "version"),
+    [
+        ("demo-1.0-py3-none-any.whl", "1.0"),
+        ("demo-1.0-2rebuilt-cp311-cp311-linux_x86_64.whl", "1.0"),
+        ("demo-1.0.tar.gz", "1.0"),
+        ("demo-1.0-py3-none.whl", None),
+        ("demo-1.0-x-py3-none-any.whl", None),
+        ("demo__x-1.0-py3-none-any.whl", None),
+        ("demo-one-py3-none-any.whl", None),
+        ("demo-1.0-py3-none-any/x.whl", None),
+        ("../demo-1.0-py3-none-any.whl", None),
+        ("demo.whl", None),
+        ("demo-one.tar.gz", None),
+    ],
+)
+def test_a_file_has_the_version_that_its_whole_name_gives_it(filename: str, version: str | None) -> None:
+    found = file(filename).version
+
+    assert (None if found is None else str(found)) == version
+
+
+@pytest.mark.parametrize(("standing", "yanked"), [("py2", "py3"), ("py3", "py2")])
+def test_the_newest_version_is_one_with_a_file_that_is_not_yanked(standing: str, yanked: str) -> None:
+    old, gone = file("demo-1.0-py3-none-any.whl"), replace(file(f"demo-2.0-{yanked}-none-any.whl"), yanked="")
+
+    assert page(old, gone).newest == "1.0"
+    assert page(old, gone, file(f"demo-2.0-{standing}-none-any.whl")).newest == "2.0"
+
+
 def test_versions_are_in_version_order_and_those_without_files_stay() -> None:
     files = (file("demo-1.10-py3-none-any.whl"), file("demo-1.9-py3-none-any.whl"))
 

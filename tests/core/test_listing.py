@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.utils import canonicalize_name
 
-from tasks.core.listing import Identifier
+from tasks.core.listing import Sorter
 from tasks.core.releases import Project, identify
 from tasks.core.simple_page import read_page
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 FOO = canonicalize_name("foo-bar")
 URL = "https://pkgs.example/simple/foo-bar/"
@@ -25,9 +30,17 @@ NAMES = st.builds(
 
 @settings(deadline=None, max_examples=500)
 @given(st.lists(NAMES, max_size=12))
-def test_files_are_identified_as_one_by_one(filenames: list[str]) -> None:
-    identified = Identifier(FOO)
-    assert [identified(name) for name in filenames] == [identify(FOO, name) for name in filenames]
+def test_files_are_sorted_as_one_by_one(filenames: list[str]) -> None:
+    place = Sorter(FOO)
+    expected: dict[Version, list[list[str]]] = {}
+    for name in filenames:
+        placed, found = place(name), identify(FOO, name)
+        assert (placed and placed[0]) == (found and found[0])
+        if placed and found:
+            placed[1].append([name])
+            expected.setdefault(found[1], []).append([name])
+
+    assert {version: list(rows) for version, rows in place.files.items()} == expected
 
 
 def test_a_wheel_of_a_known_release_still_needs_tags() -> None:
@@ -38,8 +51,8 @@ def test_a_wheel_of_a_known_release_still_needs_tags() -> None:
         "foo_bar-2.0-py3-none-any.whl",
         "foo_bar-1.0-3-none-any.whl",
     ]
-    identified = Identifier(FOO)
-    assert [identified(name) is not None for name in names] == [True, False, True, False]
+    place = Sorter(FOO)
+    assert [place(name) is not None for name in names] == [True, False, True, False]
 
 
 def test_of_two_spellings_of_a_version_the_first_is_shown_and_the_release_is_one() -> None:

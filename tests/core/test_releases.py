@@ -144,11 +144,6 @@ def test_requires_python_and_date_are_those_of_what_would_be_built() -> None:
     assert without.sdist is None
 
 
-def test_a_project_is_dated_when_every_file_is() -> None:
-    assert Project.of(PYYAML, [file("pyyaml-6.0.tar.gz", day=1)]).dated
-    assert not Project.of(PYYAML, [file("pyyaml-6.0.tar.gz", day=1), file("pyyaml-6.1.tar.gz")]).dated
-
-
 @pytest.mark.parametrize(
     ("requires", "interpreter", "admitted"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from tasks.core.matrix import Instance
 from tasks.workers.local import find_uv
@@ -28,9 +29,27 @@ if TYPE_CHECKING:
 
 SUITE = "bookworm"
 PACKAGES = (
-    "base-files", "coreutils", "dash", "findutils", "gcc", "grep", "libc6-dev", "openssh-server", "procps",
-    "python3", "python3-dev", "python3-pip-whl", "python3-venv", "sed", "tar",
+    "apt", "base-files", "coreutils", "dash", "diffutils", "dpkg", "findutils", "gcc", "grep", "libc-bin", "libc6-dev",
+    "openssh-server", "procps", "python3", "python3-dev", "python3-pip-whl", "python3-venv", "sed", "tar",
 )  # fmt: skip
+OFFERED = ("libffi-dev", "libffi8", "libpython3.11-dev", "libyaml-0-2", "libyaml-dev", "opendoas", "sudo")
+"""What its own repository has, below ``/srv/debs``: a host reaches no other."""
+HOOK = f"""\
+set -e
+for deb in "$1"/var/cache/apt/archives/*.deb; do
+    dpkg-deb --field "$deb" | sed '/^Package:/a Status: install ok installed'
+    echo
+done >"$1/var/lib/dpkg/status"
+mkdir -p "$1/srv/debs"
+cd "$1/srv/debs"
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --quiet download {" ".join(OFFERED)}
+for deb in *.deb; do
+    dpkg-deb --field "$deb"
+    printf 'Filename: ./%s\\nSize: %s\\n' "$deb" "$(wc -c <"$deb")"
+    printf 'SHA256: %s\\n\\n' "$(sha256sum "$deb" | cut -d ' ' -f 1)"
+done >Packages
+"""
+"""Write down what is unpacked as installed, as ``apt-get`` there wants it, and make the repository."""
 SETTINGS = """\
 HostKey /etc/ssh/host_key
 AuthorizedKeysFile /etc/ssh/fixture_keys .ssh/authorized_keys
@@ -57,6 +76,7 @@ mount -t tmpfs -o size="$TMP_SIZE" tmpfs "$HOST/tree/tmp"
 mkdir -p "$HOST/tree/run/sshd" "$HOST/tree/var/log"
 exec chroot "$HOST/tree" /usr/sbin/sshd -D -f /etc/ssh/fixture_config -E /var/log/sshd
 """
+LOCKS = Path("/run/spare-tire-hosts")
 QEMU = {"arm64": "qemu-aarch64"}
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -71,7 +91,7 @@ def root_file_system(architecture: str = "amd64") -> Path:
     """Return a small Debian with a compiler, CPython and sshd, unpacked only; ``architecture`` as Debian names it."""
     if architecture in QEMU:
         _register(QEMU[architecture])
-    asked = " ".join([SUITE, architecture, *PACKAGES, LOGGED, SETTINGS, "compiled 2"])
+    asked = " ".join([SUITE, architecture, *PACKAGES, HOOK, LOGGED, SETTINGS, "compiled 3"])
     place = cache() / f"{architecture}-{sha256(asked.encode()).hexdigest()[:16]}"
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_suffix(".lock").open("w") as lock:
@@ -79,16 +99,16 @@ def root_file_system(architecture: str = "amd64") -> Path:
         if not place.is_dir():
             part = place.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            options = ["--mode=root", "--variant=extract", f"--architectures={architecture}"]
+            options = ["--mode=root", "--variant=extract", f"--architectures={architecture}", f"--extract-hook={HOOK}"]
             command = ["mmdebstrap", "--quiet", *options, f"--include={','.join(PACKAGES)}", SUITE, str(part)]
             subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-            _furnish(part)
+            _furnish(part, architecture)
             _compile(part, architecture)
             part.rename(place)
     return place
 
 
-def _furnish(root: Path) -> None:
+def _furnish(root: Path, architecture: str) -> None:
     """Write what installing the packages would have written."""
     people = "root:x:0:0:root:/root:/bin/sh\nsshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n"
     (root / "etc/passwd").write_text(f"{people}packager:x:1000:1000::/home/packager:/bin/sh\n")
@@ -101,6 +121,10 @@ def _furnish(root: Path) -> None:
     (root / "usr/bin/cc").symlink_to("gcc")
     (root / "home/packager").mkdir(parents=True)
     os.chown(root / "home/packager", 1000, 1000)
+    (root / "etc/apt/sources.list").write_text("deb [trusted=yes] file:/srv/debs ./\n")
+    for name in re.findall(r"^Package: (.+)", (root / "var/lib/dpkg/status").read_text(), re.MULTILINE):
+        for file in (name, f"{name}:{architecture}"):  # the lists of their files, which nobody needs
+            (root / f"var/lib/dpkg/info/{file}.list").touch()
     (root / "tmp").chmod(0o1777)
     subprocess.run(["ldconfig", "-r", str(root)], check=True)
 
@@ -153,8 +177,10 @@ class Host:
         if self.with_uv and self.machine == os.uname().machine:
             (self.upper / "usr/local/bin").mkdir(parents=True)
             shutil.copy(find_uv() or "", self.upper / "usr/local/bin/uv")
-        self.number = _cable()
-        self.namespace = f"spare-tire-{self.number}-{os.getpid()}"
+        self._lock, self.number = _take_number()
+        self._lock.write(str(self.folder))
+        self._lock.flush()
+        self.namespace = f"spare-tire-{self.number}"
         self.address = f"10.77.{self.number}.2"
         self.gateway = f"10.77.{self.number}.1"
         """This machine, as the host sees it."""
@@ -167,6 +193,7 @@ class Host:
         return self
 
     def _connect(self) -> None:
+        _ip("link", "add", self.veth, "type", "veth", "peer", "name", f"{self.veth}-there")
         _ip("netns", "add", self.namespace)
         _ip("address", "add", f"{self.gateway}/24", "dev", self.veth)
         _ip("link", "set", self.veth, "up")
@@ -177,14 +204,9 @@ class Host:
 
     def __exit__(self, *_: object) -> None:
         self.turn_off()
-        for words in (
-            ("route", "delete", "unreachable", self.address),
-            ("netns", "delete", self.namespace),
-            ("link", "delete", self.veth),
-        ):
-            with suppress(subprocess.CalledProcessError):  # it may have gone already
-                _ip(*words)
+        _clear(self.number)
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock.close()
 
     @property
     def veth(self) -> str:
@@ -275,6 +297,13 @@ class Host:
         done = subprocess.run([*enter, "sh", "-c", script], check=True, capture_output=True, text=True)
         return done.stdout
 
+    def lend(self, folder: Path, place: str) -> None:
+        """Show it a directory of this machine, read-only, until it is turned off."""
+        there = self.folder / "tree" / place.lstrip("/")
+        outside = ["nsenter", f"--target={self._init}", "--mount"]
+        there_too = f"mkdir -p {there} && mount --bind {folder} {there} && mount -o remount,bind,ro {there}"
+        subprocess.run([*outside, "sh", "-c", there_too], check=True, capture_output=True)
+
     def log(self) -> str:
         """Return what sshd has logged."""
         return self._read("sshd")
@@ -320,23 +349,45 @@ def lacking(programs: Mapping[str, str]) -> str | None:
     return f"hosts take {wanted}; `nox -s tests-system` installs them" if missing else None
 
 
-def _cable() -> int:
-    """Lay a cable whose number no other host has, at which the kernel helps; remove what killed test runs have left."""
-    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
-    for name in (line.split()[0] for line in listed.splitlines() if line.startswith("spare-tire-")):
-        *_, used, owner = name.split("-")
-        if not Path(f"/proc/{owner}").exists():
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
-            subprocess.run(["ip", "link", "delete", f"st{used}"], check=False, capture_output=True)
-    for number in range(100, 250):
-        with suppress(subprocess.CalledProcessError):
-            _ip("link", "add", f"st{number}", "type", "veth", "peer", "name", f"st{number}-there")
-            return number
+def _take_number() -> tuple[IO[str], int]:
+    """Return a number that no other host has, with its lock, and with nothing of a test run that was killed.
+
+    Whoever has the lock has the number: the kernel takes it from those who die.
+    """
+    LOCKS.mkdir(exist_ok=True)
+    for number in range(10, 100):
+        lock = (LOCKS / str(number)).open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            _clear(number)
+            lock.seek(0)
+            shutil.rmtree(lock.read() or "/nowhere", ignore_errors=True)  # the folder of a host that was not turned off
+            lock.truncate(0)
+            return lock, number
     raise RuntimeError("there is no number left for a host")
 
 
-def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+def _clear(number: int) -> None:
+    """Remove all that there may be of the host of a number, which is locked."""
+    namespace = f"spare-tire-{number}"
+    if Path("/run/netns", namespace).exists():
+        for pid in _ip("netns", "pids", namespace).split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    for words in (
+        ("route", "delete", "unreachable", f"10.77.{number}.2"),
+        ("netns", "delete", namespace),
+        ("link", "delete", f"st{number}"),
+    ):
+        with suppress(subprocess.CalledProcessError):  # it may have gone already
+            _ip(*words)
+
+
+def _ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
 
 
 def _children(pid: int) -> list[int]:

@@ -101,7 +101,8 @@ def test_an_interpreter_that_is_missing_is_told_from_those_that_are_there(host: 
 
     assert code == 1
     assert became["spam"]["reason"] == (
-        "debian/12,arch=x86_64: no interpreter for cp39 on PATH; there are: cp311 (/usr/bin/python3.11)"
+        "debian/12,arch=x86_64: no interpreter for cp39 on PATH; there are: cp311 (/usr/bin/python3.11); "
+        "apt-get knows of no package that brings it"
     )
 
 

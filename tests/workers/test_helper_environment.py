@@ -174,6 +174,30 @@ def test_a_requirement_without_a_wheel_is_named_and_its_sdist_never_run(
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_requirement_without_a_wheel_that_is_asked_for_by_python_is_named(tmp_path: Path, wheelhouse: Path) -> None:
+    """uv then says which Pythons it means: ``helped{python_full_version < '3.99'}``."""
+    wheels = wheelhouse_of(tmp_path, wheelhouse)
+    write_sdist(wheels, {"setup.py": ""}, top="helped-1.0")
+    asked = ["helped; python_version < '3.99'", "helped>=3; python_version >= '3.99'"]
+    sdist = sdist_of(tmp_path, backend(), requires=", ".join(f'"{each}"' for each in asked))
+    outcome = perform(job_for(sdist, tmp_path, wheelhouse=str(wheels)), tmp_path)
+    assert outcome.reason == "the requirement helped has no wheel for this interpreter and platform"
+    assert set(outcome.result["lacking"]) == {"helped", *asked}
+
+
+def test_what_a_built_requirement_requires_is_named_rather_than_that_itself(tmp_path: Path, wheelhouse: Path) -> None:
+    """The index has no wheel of either."""
+    wheels, made = wheelhouse_of(tmp_path, wheelhouse), tmp_path / "made"
+    made.mkdir()
+    for top in ("helped-1.0", "helped-2.0", "wished-1.0"):
+        write_sdist(wheels, {"setup.py": ""}, top=top)
+    write_wheel(made, "helped", "2.0", "Requires-Dist: wished>=1\n")
+    sdist = sdist_of(tmp_path, backend(), requires='"helped"')
+    outcome = perform(job_for(sdist, tmp_path, wheelhouse=str(wheels), find_links=[str(made)]), tmp_path)
+    assert outcome.reason == "the requirement wished has no wheel for this interpreter and platform"
+    assert outcome.result["lacking"][0] == "wished"
+
+
 @pytest.mark.parametrize(
     "wish",
     ["helped @ file:///x", "helped @ https://localhost/x.tar.gz", "/x/y", "./x", "-r x", "git+https://localhost/x"],

@@ -177,7 +177,8 @@ def test_a_host_that_cannot_be_prepared_is_a_failed_service(stage: Stage) -> Non
         stage.visit("", rules, may_install=True)
     assert str(caught.value) == (
         "the local worker cannot be prepared (exit code 2): "
-        "spare-tire: the system package '--an-option' looks like an option, expected a name"
+        "spare-tire: the system package '--an-option' is no package's name: "
+        "it is empty, begins or ends with - or has control characters"
     )
 
 
