@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.core.components.lint import OF_COMPONENT, OF_EVERY_FILE, OF_TREE, Report, Waived, judged, lint
+from tasks.core.components.tree import Address
 from tasks.core.components.values import Finding
 from tasks.core.monorepo import RULES, Waiver
 from tests.core.components.trees import CONFORMING, LIB, ROOT, TEST, TOOL, found, tree_of
@@ -501,6 +502,17 @@ def test_each_rule_is_checked() -> None:
             id="R10: no private sources",
         ),
         pytest.param(
+            {TOOL: "python_binary(name = 'run', entry_point = 'acme.base.lib', dependencies = [':_tool'])", TEST: None},
+            [
+                "…/tool/BUILD:1 R2 no target provides a distribution; write in the python_library 'tool': provides = setup_py(name = 'acme.base.tool', version = open(os.path.join(get_buildroot(), '.version')).read().strip().upper()),",
+                "…/tool/BUILD:1 R4 there is no target '_tool' in this file; add it, or leave this out",
+                "…/tool/BUILD:1 R7 neither sources nor dependencies of the binary 'run' have the module 'acme.base.lib'; add it to the sources",
+                "…/tool/BUILD:1 R9 the binary 'run' is no console script; write: .with_binaries({'run': ':run'})",
+                "…/tool/BUILD:1 R10 there are binaries, and no private library for them; write: python_library(name = '_tool', sources = rglobs('*.py'), dependencies = [...])",
+            ],
+            id="R10: a binary alone",
+        ),
+        pytest.param(
             {LIB: ("3rdparty/python:PyYAML", "src/main/python/acme/base/tool")},
             ["…/lib/BUILD:7 R11 a cycle: …/lib → …/tool → …/tool:_tool → …/lib; leave out one of these dependencies"],
             id="R11: a cycle",
@@ -553,6 +565,11 @@ def test_the_root_may_be_the_build_root() -> None:
     tree = tree_of(files, root=".")
     assert lint(tree) == ()
     assert [tree.layout.component(build.directory) for build in tree.builds] == ["acme.base.lib", "acme.base.tool"]
+    files["BUILD"] = "resources(name = '_all', sources = rglobs('BUILD'))"
+    assert [str(finding) for finding in lint(tree_of(files, root="."))] == [
+        "BUILD:1 R1 is on level 0 below the root, components are on 3; move its targets to folders on level 3"
+    ]
+    assert tree_of(files, root=".").files[Address(".", "_all")] == ("BUILD",)
 
 
 @pytest.mark.parametrize(
@@ -582,6 +599,12 @@ def test_a_module_may_define_its_entry_point_in_any_way(module: str) -> None:
 def test_what_only_looks_like_a_definition_is_none(module: str) -> None:
     assert [line.partition("; ")[0] for line in found({f"{BASE}/tool/cli.py": module})] == [
         "…/tool/BUILD:13 R7 …/tool/cli.py defines no 'main'"
+    ]
+
+
+def test_what_outside_build_files_depend_on_among_themselves_is_theirs() -> None:
+    assert found({TEST: ("'src/main/python/acme/base/tool'", "':gone', 'src/test/python/tool:tool'")}) == [
+        "src/test/python/tool/BUILD:5 R11 a cycle: src/test/python/tool → src/test/python/tool; leave out one of these dependencies"
     ]
 
 
