@@ -146,8 +146,7 @@ def names_defined(source: bytes) -> frozenset[str] | None:
             names.update(alias.asname or alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
-        if not isinstance(node, ast.Lambda):
-            ahead += ast.iter_child_nodes(node)
+        ahead += ast.iter_child_nodes(node)
     return None if names & {"*", "__getattr__"} else frozenset(names)
 
 

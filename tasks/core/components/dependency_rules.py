@@ -75,7 +75,7 @@ def no_file_is_in_two_distributions(tree: Tree) -> Iterator[PlacedNote]:
     """R11: what is not a distribution is copied into those that depend on it, so into one at most."""
     owners: dict[str, Address] = {}
     for address, target in tree.targets.items():
-        if target.provides is None or not tree.layout.is_inside(address.directory):
+        if target.provides is None:
             continue
         twice: dict[Address, list[str]] = {}
         for path in tree.held(address):
