@@ -36,6 +36,7 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
         ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
     ),
     "components": ("components", ["test_components*.py", "test_source_tree.py"]),
+    "golden": ("golden", ["test_golden*.py"]),
     "index": ("bench", ["test_index*.py"]),  # the lock that has all stages' libraries: one writes, another's reads
     "lock": ("lock", ["test_lock.py"]),
     "pipeline": ("plan", ["pipeline"]),  # the harness that runs azure-pipelines.yml reads YAML
@@ -90,6 +91,13 @@ def components(session: nox.Session) -> None:
     """Check the conventions of a monorepo's own packages, or list them: ``-- lint|list [DIR…]``."""
     install(session, "components")
     session.run("python", "-m", "tasks.components", *session.posargs)
+
+
+@nox.session(default=False)
+def golden(session: nox.Session) -> None:
+    """Check that files made by any version are still read, list them, add one: ``-- check|list|add``."""
+    install(session, "golden")
+    session.run("python", "-m", "tasks.golden", *session.posargs)
 
 
 @nox.session(default=False, tags=["check"])

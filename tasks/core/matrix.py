@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
+    from tasks.core.golden import Golden
     from tasks.core.monorepo import Components
 
 LOCAL = "local"
@@ -196,6 +197,8 @@ class Matrix:
     """Seconds that a release must be old to be ``latest``."""
     components: Components | None = None
     """The monorepo's own packages."""
+    golden: tuple[Golden, ...] = ()
+    """Formats whose golden files are checked, in the file's order."""
 
     def instance(self, name: str, arch: str | None = None) -> Instance:
         """Return an instance; one that is not declared is a ``core-ci`` one."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tasks.core.document import Place
+    from tasks.core.golden import Golden
     from tasks.core.monorepo import Components
 
 USE = "use"
@@ -138,6 +139,7 @@ class RawMatrix:
     instances: Mapping[str, RawInstance] = field(default_factory=dict)
     targets: Mapping[str, At[RawTarget]] = field(default_factory=dict)
     components: Components | None = None
+    golden: Mapping[str, Golden] = field(default_factory=dict)
 
 
 def assemble(raw: RawMatrix, place: Place) -> Matrix:
@@ -161,6 +163,7 @@ def assemble(raw: RawMatrix, place: Place) -> Matrix:
         targets=targets,
         packages=packages,
         components=raw.components,
+        golden=tuple(replace(found, name=name) for name, found in raw.golden.items()),
     )
 
 

@@ -12,6 +12,7 @@ from packaging.utils import InvalidName, canonicalize_name
 from tasks.core.addresses import without_credentials
 from tasks.core.document import Node, Place
 from tasks.core.errors import BadInput
+from tasks.core.golden import Golden, Reader
 from tasks.core.matrix import WORKERS, Check, ConditionalRules, Matrix, PinnedSdist, Rules
 from tasks.core.matrix_forms import Compact, FlatWheel, RawInstance, RawMatrix, RawTarget, Versions, assemble
 from tasks.core.monorepo import REQUIREMENTS, RULES, Components, Waiver, parse_path
@@ -38,6 +39,8 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>[smh]?)")
 _AGES = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,3})(?P<unit>[hdw])")
+SUBJECTS = ("packages", "components", "golden")
+"""What a matrix may be about: one of them has to be there."""
 _SECURE = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^\s?#]*)?")
 _SDIST = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^#\s]+)#sha256=(?P<sha256>[0-9a-f]{64})")
 
@@ -58,7 +61,7 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "spare-tire wheel matrix",
         **MATRIX.schema(),
-        "anyOf": [{"required": ["packages"]}, {"required": ["components"]}],
+        "anyOf": [{"required": [key]} for key in SUBJECTS],
     }
 
 
@@ -166,7 +169,7 @@ def _reason(text: str) -> str:
 
 
 def _matrix(**said: Any) -> RawMatrix:  # noqa: ANN401 - the values come from the shapes below
-    if not said.keys() & {"packages", "components"}:
+    if not said.keys() & {*SUBJECTS}:
         raise ValueError("the key 'packages' is missing: what to build")
     return RawMatrix(**said)
 
@@ -210,6 +213,7 @@ INDEX_URL = Text("a URL that begins with https://, or http:// on loopback", _ind
 SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-]*://[^#\s]+#sha256=[0-9a-f]{64}$")
 
 TREE_PATH = Text("a relative path such as src/main/python", parse_path, pattern=r"^[^/\\]")
+CALLABLE = _word("module:function", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
 COMPONENT = _word("a component such as a.b.c, or the folder of a BUILD file", r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 RULE_FIELDS = {
@@ -391,6 +395,33 @@ COMPONENTS = Record(
     Components,
     "a mapping with the keys root and version_file",
 )
+GOLDEN = Record(
+    {
+        "paths": Field(
+            ListOf(TREE_PATH, "a folder or a list of folders", or_one=True, nonempty=True),
+            "the folders of the files, each with its manifest",
+            required=True,
+        ),
+        "reader": Field(
+            Record(
+                {
+                    "command": Field(
+                        ListOf(ANY_TEXT, "a program and its arguments", nonempty=True),
+                        "run in the folder of this file with a golden file's path; prints what it finds as JSON",
+                    ),
+                    "callable": Field(CALLABLE, "takes a golden file's Path, returns what it finds as JSON holds it"),
+                    "folder": Field(TREE_PATH, "where the callable's module lies: the folder of this file"),
+                },
+                Reader,
+                "a mapping with the key command or callable",
+            ),
+            "what reads the files",
+            required=True,
+        ),
+    },
+    lambda **said: Golden(name="", **said),
+    "a mapping with the keys paths and reader",
+)
 MATRIX = Record(
     {
         "index": Field(LOCATION, "the team's index: a directory, or s3://bucket/prefix"),
@@ -417,6 +448,9 @@ MATRIX = Record(
             "what to build",
         ),
         "components": Field(COMPONENTS, "the monorepo's own packages"),
+        "golden": Field(
+            MappingOf(GOLDEN, TARGET_NAME, "a mapping of formats"), "files that have to stay readable, by their format"
+        ),
     },
     _matrix,
     "a mapping with the key packages",
