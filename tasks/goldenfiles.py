@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import process
 from tasks.core.errors import BadInput, Refused
-from tasks.core.golden import MANIFEST, Found, GoldenFile, Manifest, forgotten, is_gone, judged, misread, unaccepted
+from tasks.core.golden import (
+    MANIFEST,
+    Found,
+    GoldenFile,
+    Manifest,
+    below,
+    forgotten,
+    is_gone,
+    judged,
+    misread,
+    unaccepted,
+)
 from tasks.golden_readers import UNREADABLE
 
 if TYPE_CHECKING:
@@ -146,6 +157,10 @@ def add(format_: Format, name: str, data: bytes, *, made_by: Version, shows: str
 
     Raises :class:`Refused` where the name is taken, and :class:`BadInput` for what the reader does not read.
     """
+    try:
+        below(name)
+    except ValueError as error:
+        raise BadInput(f"--name {name}: {error}") from error
     folder = format_.folders[0]
     manifest = load(folder)
     sha256 = hashlib.sha256(data).hexdigest()
@@ -156,16 +171,12 @@ def add(format_: Format, name: str, data: bytes, *, made_by: Version, shows: str
         raise Refused(f"{path}: is there with other bytes; golden files do not change: give it a name with --name")
     found, nothing = (_read(path, bytes_, format_.read) for bytes_ in (data, b""))
     file = GoldenFile(sha256=sha256, made_by=made_by, shows=shows, finds=found.value)
-    try:
-        more = manifest.having(name, file)
-    except ValueError as error:
-        raise BadInput(f"--name {name}: {error}") from error
     if wrong := misread(file, found, nothing, empty=not data):
         raise BadInput(f"{name}: {wrong}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        (folder / MANIFEST).write_bytes(more.to_json())
+        (folder / MANIFEST).write_bytes(manifest.having(name, file).to_json())
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}") from error
     return True

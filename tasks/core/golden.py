@@ -119,7 +119,7 @@ class Manifest:
         files = {}
         for name, entry in document.get("files", {}).items():
             try:
-                files[_below(name)] = GoldenFile.from_dict(entry)
+                files[below(name)] = GoldenFile.from_dict(entry)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 reason = f"the key {error} is missing" if isinstance(error, KeyError) else str(error)
                 raise BadInput(f"{where}: {name}: {reason}") from error
@@ -133,7 +133,7 @@ class Manifest:
 
     def having(self, name: str, file: GoldenFile) -> Manifest:
         """Return the manifest with one more file."""
-        return replace(self, files={**self.files, _below(name): file})
+        return replace(self, files={**self.files, below(name): file})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +235,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _below(name: str) -> str:
+def below(name: str) -> str:
+    """Return the path of a golden file below its folder. Raises :class:`ValueError` for any other, and the manifest's."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name or name in {".", MANIFEST}:
         raise ValueError("expected the path of a file below the manifest's folder")
