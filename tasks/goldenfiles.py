@@ -195,7 +195,7 @@ def in_process(reader: Callable[[Path], object]) -> Read:
     return read
 
 
-def by_program(reader: Reader, base: Path) -> Read:
+def by_program(reader: Reader, base: Path, *, timeout: float = TIMEOUT) -> Read:
     """Return a user's reader as what :func:`check` calls; ``base`` is the matrix's folder, where it runs."""
     command = reader.command or (
         sys.executable,
@@ -207,11 +207,11 @@ def by_program(reader: Reader, base: Path) -> Read:
 
     def read(path: Path) -> Found:
         try:
-            ended = process.run([*command, str(path.absolute())], cwd=base, env=_environment(), timeout=TIMEOUT)
+            ended = process.run([*command, str(path.absolute())], cwd=base, env=_environment(), timeout=timeout)
         except process.CannotStart as error:
             return Found(failure=f"the reader {error}")
         if ended.timed_out:
-            return Found(failure=f"the reader was not done after {TIMEOUT:.0f} s")
+            return Found(failure=f"the reader was not done after {timeout:g} s")
         if ended.returncode:
             last = next(
                 (line.strip() for line in reversed(ended.stderr.splitlines()) if line.strip()), "it said nothing"

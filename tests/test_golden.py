@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tasks.core.golden import Found, Reader
 from tasks.golden import main
 from tasks.golden_readers import READERS
+from tasks.goldenfiles import by_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -277,6 +279,11 @@ def test_a_reader_that_does_not_read_fails(
     assert said(capsys) == [f"notes/first.json: {reason}"]
 
 
+def test_a_reader_that_does_not_end_is_ended(tmp_path: Path) -> None:
+    read = by_program(Reader(command=("sh", "-c", "sleep 20")), tmp_path, timeout=0.1)
+    assert read(tmp_path / "x") == Found(failure="the reader was not done after 0.1 s")
+
+
 def test_a_reader_runs_in_the_matrixs_folder(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     take(users, "{command: [sh, -c, 'test -f src/notes.py && cat \"$1\"', sh]}")
     below = users / "below"
@@ -311,6 +318,17 @@ def test_add_copies_the_bytes_and_notes_what_was_found(users: Path, capsys: pyte
         "finds": {"title": "third"},
     }
     assert main(["check", "notes"]) == 0
+
+
+def test_a_file_is_read_under_the_names_that_it_will_have(copy: Path) -> None:
+    """The HTML page of a project is read as that of its folder."""
+    made = copy / OWN / "html_page/archived/markupsafe/index.html"
+    shutil.copy(made, copy / "page.html")
+    adding = ["add", "html_page", "page.html", "--shows", "more", "--name", "again/markupsafe/index.html", "--quiet"]
+    assert main(adding) == 0
+    files = json.loads((copy / OWN / "html_page/manifest.json").read_bytes())["files"]
+    assert files["again/markupsafe/index.html"]["finds"] == files["archived/markupsafe/index.html"]["finds"]
+    assert files["again/markupsafe/index.html"]["made_by"] == "0.1.0"
 
 
 def test_add_of_what_is_there_does_nothing(users: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -236,7 +236,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def below(name: str) -> str:
-    """Return the path of a golden file below its folder. Raises :class:`ValueError` for any other, and the manifest's."""
+    """Return the path of a golden file below its folder. Raises :class:`ValueError` where it is none."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or str(path) != name or name in {".", MANIFEST}:
         raise ValueError("expected the path of a file below the manifest's folder")
