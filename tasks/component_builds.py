@@ -139,7 +139,7 @@ def run_backend(package: Package, source: Path, out: Path, what: Iterable[str]) 
 
 def run(package: Package, arguments: Sequence[str], scratch: Path) -> None:
     """Run a program of the lock with this Python. Raises :class:`Failed` with all that it said."""
-    said = process.run([sys.executable, *arguments], env=_environment(), cwd=scratch)
+    said = process.run([sys.executable, *arguments], env=_environment(scratch), cwd=scratch)
     if said.returncode:
         program = arguments[1]
         raise Failed(f"{package.name}: {program} ended with {said.returncode}:\n{(said.stdout + said.stderr).strip()}")
@@ -161,8 +161,9 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
 
 
-def _environment() -> dict[str, str]:
+def _environment(scratch: Path) -> dict[str, str]:
     """Return an environment in which nothing but the sources decides on bytes."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PEX_", "PYTHON", "HATCH_"))}
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or _EPOCH
-    return {**kept, "SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8", "PEX_IGNORE_RCFILES": "1"}
+    fixed = {"SOURCE_DATE_EPOCH": epoch, "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
+    return {**kept, **fixed, "PEX_IGNORE_RCFILES": "1", "PEX_ROOT": str(scratch / "pex")}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tarfile
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from tasks import process
@@ -15,7 +17,6 @@ from tasks.wheelfile import UnreadableWheel, read_digests, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tasks.component_builds import Built
     from tasks.core.components.packages import Package
@@ -54,7 +55,7 @@ def _contents(package: Package, built: Built, base: Path, folder: Path, scratch:
     yield from differences(wheel, source_digests(package, base), here=built.wheel, there="the sources")
     unpacked, out = scratch / "sdist", scratch / "from-sdist"
     try:
-        with tarfile.open(folder / built.sdist) as archive:
+        with tarfile.open(folder / built.sdist, "r:gz") as archive:
             archive.extractall(unpacked, filter="data")
     except (tarfile.TarError, EOFError, ValueError) as error:
         yield f"{folder / built.sdist} cannot be unpacked: {error}"
@@ -129,8 +130,7 @@ def _is_metadata(path: str) -> bool:
 
 
 def _start(what: str, command: list[str], scratch: Path) -> Iterator[str]:
-    home = scratch / "home"
-    home.mkdir(exist_ok=True)
+    home = Path(mkdtemp(dir=scratch))  # each its own: a PEX would take from pex's cache what another has put there
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     env = {**kept, "HOME": str(home), "PEX_ROOT": str(home / "pex"), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
