@@ -88,7 +88,7 @@ def publish(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def components(session: nox.Session) -> None:
-    """Check the conventions of a monorepo's own packages, or list them: ``-- lint|list [DIR…]``."""
+    """Check, list, build or prove a monorepo's own packages: ``-- lint|list|build|verify [DIR…]``."""
     install(session, "components")
     session.run("python", "-m", "tasks.components", *session.posargs)
 

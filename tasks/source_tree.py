@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from tasks.core.components.binary_rules import entry_modules, names_defined
 from tasks.core.components.build_file import DEPENDANT_KINDS, KINDS, BuildFile, Unreadable, read_build
+from tasks.core.components.packages import SNAPSHOT
 from tasks.core.components.tree import Layout, Tree, parse_address
 from tasks.core.errors import BadInput
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     from tasks.core.monorepo import Components
 
-SNAPSHOT = "-SNAPSHOT"
-"""The end of a version that is not released yet; the builder makes ``.dev<number>`` of it."""
 _IGNORED = re.compile(r"\..*|__pycache__|.*\.egg-info")
 _SPARE = re.compile(r"BUILD\.[A-Za-z0-9_-]+")
 _COMMENT = re.compile(r"(^|\s)#.*")
@@ -68,7 +67,7 @@ def read_tree(components: Components, folder: Path) -> Tree:
         requirements = _requirements(components, layout, reader)
     except BadInput as error:
         problems += error.messages
-        requirements = frozenset()
+        requirements = {}
     if problems:
         raise BadInput(*problems)
     tree = Tree(
@@ -195,11 +194,11 @@ def _version(components: Components, base: Path, reader: _Reader) -> str:
     return version
 
 
-def _requirements(components: Components, layout: Layout, reader: _Reader) -> frozenset[NormalizedName]:
-    """Return the names that a requirements file lists; lines of options, such as ``--hash``, are not for us."""
+def _requirements(components: Components, layout: Layout, reader: _Reader) -> dict[NormalizedName, tuple[str, ...]]:
+    """Return what a requirements file lists, by names; lines of options, such as ``--hash``, are not for us."""
     if components.requirements is None and not (reader.base / layout.requirements).exists():
-        return frozenset()
-    names = set()
+        return {}
+    listed: dict[NormalizedName, tuple[str, ...]] = {}
     lines = reader.bytes(layout.requirements).decode("utf-8", errors="replace").replace("\\\r\n", "\\\n").split("\n")
     goes_on = False
     for number, line in enumerate(lines, 1):
@@ -208,13 +207,15 @@ def _requirements(components: Components, layout: Layout, reader: _Reader) -> fr
         if continued or not text or text.startswith("-"):
             continue
         try:
-            names.add(canonicalize_name(Requirement(text).name))
+            requirement = Requirement(text)
         except InvalidRequirement as error:
             raise BadInput(
                 f"{reader.base / layout.requirements}:{number}: expected a requirement as PEP 508 writes it, "
                 f"found '{text}': {str(error).splitlines()[0]}"
             ) from error
-    return frozenset(names)
+        name = canonicalize_name(requirement.name)
+        listed[name] = (*listed.get(name, ()), str(requirement))
+    return listed
 
 
 def _elsewhere(layout: Layout, builds: list[BuildFile], base: Path) -> frozenset[str]:

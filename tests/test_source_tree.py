@@ -39,7 +39,7 @@ def test_a_monorepo_is_read(here: Path) -> None:
     assert tree.below(f"{ROOT}/acme/base/lib") == tuple(
         f"{ROOT}/acme/base/lib/{name}" for name in ("BUILD", "BUILD.more", "__init__.py", "data/x.css")
     )
-    assert tree.requirements == {"pyyaml", "requests"}
+    assert set(tree.requirements) == {"pyyaml", "requests"}
     assert tree.layout.version == "1.2.0-SNAPSHOT"
     assert tree.defined == {f"{ROOT}/acme/base/tool/cli.py": frozenset({"main"})}
     assert [str(finding) for finding in lint(tree)] == [
@@ -90,7 +90,11 @@ six>=1 ; python_version < "3"  # another comment
 requests[security]~=2.0 --hash=sha256:22
 """
     write(here, {"3rdparty/python/requirements.txt": lines})
-    assert read_tree(COMPONENTS, here).requirements == {"zope-interface", "six", "requests"}
+    assert read_tree(COMPONENTS, here).requirements == {
+        "zope-interface": ("Zope.Interface==1",),
+        "six": ('six>=1; python_version < "3"',),
+        "requests": ("requests[security]~=2.0",),
+    }
 
 
 def test_a_line_that_is_no_requirement_is_named(here: Path) -> None:

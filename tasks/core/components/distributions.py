@@ -41,6 +41,8 @@ class Distribution:
     """The third-party requirements that it has, by their normalised names, sorted."""
     files: tuple[str, ...]
     """The files that it holds, its own and those copied in, below the build root, sorted."""
+    elsewhere: tuple[str, ...] = ()
+    """The folders out of the roots that it depends on, sorted: their files are not read."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -81,7 +83,7 @@ def tree_lines(made: Sequence[Distribution], every: Sequence[Distribution]) -> l
 def _distribution(build: BuildFile, target: Target, tree: Tree) -> Distribution:
     assert target.provides is not None  # noqa: S101 - the caller has looked
     carried = tree.carried(Address(build.directory, target.name))
-    requires, third_party = set(), set()
+    requires, third_party, elsewhere = set(), set(), set()
     for address in carried:
         for each in tree.dependencies(address):
             provides = tree.targets[each].provides
@@ -91,6 +93,8 @@ def _distribution(build: BuildFile, target: Target, tree: Tree) -> Distribution:
             named = parse_address(said.value, address.directory)
             if named.directory == tree.layout.third_party:
                 third_party.add(str(canonicalize_name(named.name)))
+            elif named.directory in tree.elsewhere:
+                elsewhere.add(named.directory)
     return Distribution(
         name=target.provides.name.value,
         version=target.provides.version.value,
@@ -99,6 +103,7 @@ def _distribution(build: BuildFile, target: Target, tree: Tree) -> Distribution:
         requires=tuple(sorted(requires - {target.provides.name.value})),
         third_party=tuple(sorted(third_party)),
         files=tree.held(Address(build.directory, target.name)),
+        elsewhere=tuple(sorted(elsewhere)),
     )
 
 

@@ -91,8 +91,8 @@ class Tree:
     """Those that are symbolic links, with the files below the root that they lead to."""
     spare: tuple[str, ...] = ()
     """Files that Pants takes for BUILD files too: ``BUILD.*``."""
-    requirements: frozenset[NormalizedName] = frozenset()
-    """The third-party requirements that are listed."""
+    requirements: Mapping[NormalizedName, tuple[str, ...]] = field(default_factory=dict)
+    """The third-party requirements that are listed, each with its lines as PEP 508 writes them."""
     elsewhere: frozenset[str] = frozenset()
     """Folders with a BUILD file outside the roots that some target depends on."""
     defined: Mapping[str, frozenset[str] | None] = field(default_factory=dict)

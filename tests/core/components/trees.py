@@ -126,7 +126,7 @@ def tree_of(files: Mapping[str, str], *, links: Mapping[str, str] | None = None,
             paths=tuple(inside),
             links=links or {},
             spare=tuple(path for path in inside if path.rpartition("/")[2].startswith("BUILD.")),
-            requirements=frozenset(map(canonicalize_name, ("PyYAML", "requests"))),
+            requirements={canonicalize_name(name): (name,) for name in ("PyYAML", "requests")},
             elsewhere=frozenset({"src/thrift"}),
             defined=defined,
         )
