@@ -13,7 +13,7 @@ from tasks import console, options
 from tasks.core.errors import BadInput, Failed, Refused
 from tasks.core.golden import MANIFEST
 from tasks.golden_readers import READERS
-from tasks.goldenfiles import Format, add, by_program, check, in_process, load, unread
+from tasks.goldenfiles import Format, add, by_program, check, has_history, in_process, load, unread
 from tasks.matrixcache import load as load_matrix
 
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ def _formats(path: Path) -> Formats:
 
 
 def _version() -> Version:
-    return Version(tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+    """Return spare-tire's version, which its repository says."""
+    try:
+        return Version(tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
+    except (OSError, ValueError, KeyError) as error:
+        raise BadInput("pyproject.toml: has no version of spare-tire's: run this in its repository") from error
 
 
 def _check(chosen: argparse.Namespace, terminal: Console, formats: Formats) -> int:
@@ -82,9 +86,12 @@ def _check(chosen: argparse.Namespace, terminal: Console, formats: Formats) -> i
         console.emit_json({"findings": [{"file": each.file, "message": each.message} for each in findings]})
     else:
         console.emit("".join(f"{finding}\n" for finding in findings))
-    files = sum(len(load(folder).files) for format_ in asked for folder in format_.folders)
+    folders = [folder for format_ in asked for folder in format_.folders]
+    files = sum(len(load(folder).files) for folder in folders)
+    alone = "" if all(map(has_history, folders)) else ", and git has no history to compare them with"
     terminal.info(
-        f"{_number(files, 'golden file')} of {_number(len(asked), 'format')}: {_number(len(findings), 'finding')}"
+        f"{_number(files, 'golden file')} of {_number(len(asked), 'format')}: "
+        f"{_number(len(findings), 'finding')}{alone}"
     )
     return Failed.exit_code if findings else 0
 

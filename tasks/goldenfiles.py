@@ -133,17 +133,26 @@ def committed(folder: Path) -> dict[str, GoldenFile]:
     Of a shallow clone it is as much as that has.
     """
     said: dict[str, GoldenFile] = {}
-    if not folder.is_dir():  # it cannot be asked there
-        return said
-    try:
-        log = process.run(["git", "log", "--format=%H", "--", MANIFEST], cwd=folder)
-        for commit in log.stdout.split() if log.returncode == 0 else ():
-            shown = process.run(["git", "show", f"{commit}:./{MANIFEST}"], cwd=folder)
-            if shown.returncode == 0:  # else the commit removed it
-                said |= Manifest.from_json(shown.stdout.encode(), f"{commit[:12]}:{folder / MANIFEST}").files
-    except process.CannotStart:
-        pass
+    for commit in _git(folder, "log", "--format=%H", "--", MANIFEST).split():
+        if shown := _git(folder, "show", f"{commit}:./{MANIFEST}"):  # else the commit removed it
+            said |= Manifest.from_json(shown.encode(), f"{commit[:12]}:{folder / MANIFEST}").files
     return said
+
+
+def has_history(folder: Path) -> bool:
+    """Whether git has anything to compare the manifest in a folder with."""
+    return bool(_git(folder, "log", "--format=%H", "--max-count=1", "--", MANIFEST))
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    """Return what git says in a folder; nothing where it is not there, or says that it cannot tell."""
+    if not folder.is_dir():
+        return ""
+    try:
+        ended = process.run(["git", *arguments], cwd=folder)
+    except process.CannotStart:
+        return ""
+    return "" if ended.returncode else ended.stdout
 
 
 def unread(folder: Path, formats: Collection[str]) -> list[Finding]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 OWN = Path("tests/golden")
 PLAN = OWN / "plan/mixed.json"
+ALONE = ", and git has no history to compare them with"
 USERS = """\
 golden:
   notes:
@@ -78,7 +79,7 @@ def test_a_copy_is_checked_as_well(copy: Path, capsys: pytest.CaptureFixture[str
     assert main(["check"]) == 0
     files = sum(len(json.loads(path.read_bytes())["files"]) for path in copy.glob("tests/golden/*/manifest.json"))
     assert files >= len(READERS) == 9
-    assert capsys.readouterr() == ("", f"{files} golden files of 9 formats: 0 findings\n")
+    assert capsys.readouterr() == ("", f"{files} golden files of 9 formats: 0 findings{ALONE}\n")
 
 
 def test_a_file_that_is_deleted_fails(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,7 +169,8 @@ def test_a_file_that_goes_with_its_entry_is_missed_by_history(copy: Path, capsys
     git("init", "--quiet")
     git("add", "tests")
     git("commit", "--quiet", "--message=first")
-    assert main(["check", "plan", "--quiet"]) == 0
+    assert main(["check", "plan"]) == 0
+    assert capsys.readouterr().err == "2 golden files of 1 format: 0 findings\n"
     (copy / PLAN).unlink()
     edit(copy / OWN / "plan/manifest.json", lambda files: files.pop(PLAN.name))
     git("commit", "--quiet", "--all", "--message=gone")
@@ -185,6 +187,15 @@ def test_what_must_be_found_is_held_to_what_was_committed_first(copy: Path, caps
     assert main(["check", "plan", "--quiet"]) == 1
     reason = 'the manifest once said something else of it: finds.own_index is missing, expected "index"; restore it'
     assert said(capsys) == [f"{PLAN}: {reason}"]
+
+
+def test_it_runs_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 2
+    message = "error: pyproject.toml: has no version of spare-tire's: run this in its repository\n"
+    assert capsys.readouterr().err == message
 
 
 def test_findings_as_json(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,7 +239,7 @@ def take(folder: Path, reader: str, paths: str = "[notes, more/notes]") -> None:
 
 def test_a_users_format_is_read_by_a_callable(users: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "notes"]) == 0
-    assert capsys.readouterr() == ("", "2 golden files of 1 format: 0 findings\n")
+    assert capsys.readouterr() == ("", f"2 golden files of 1 format: 0 findings{ALONE}\n")
     assert main(["list", "notes"]) == 0
     assert said(capsys) == ["notes  notes/first.json  2.1  the first", "notes  more/notes/second.json  2.1  the second"]
     assert (users / "notes/first.json").read_text() == '{"title": "first"}'
