@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,8 +135,9 @@ def committed(folder: Path) -> dict[str, GoldenFile]:
     """
     said: dict[str, GoldenFile] = {}
     for commit in _git(folder, "log", "--format=%H", "--", MANIFEST).split():
-        if shown := _git(folder, "show", f"{commit}:./{MANIFEST}"):  # else the commit removed it
-            said |= Manifest.from_json(shown.encode(), f"{commit[:12]}:{folder / MANIFEST}").files
+        shown = _git(folder, "show", f"{commit}:./{MANIFEST}")  # nothing where the commit removed it
+        with suppress(BadInput):  # it was damaged then, which nobody can mend any more
+            said |= Manifest.from_json(shown.encode(), MANIFEST).files
     return said
 
 

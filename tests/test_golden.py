@@ -189,6 +189,45 @@ def test_what_must_be_found_is_held_to_what_was_committed_first(copy: Path, caps
     assert said(capsys) == [f"{PLAN}: {reason}"]
 
 
+def test_a_manifest_that_was_damaged_once_is_no_obstacle(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = copy / OWN / "plan/manifest.json"
+    whole = manifest.read_bytes()
+    git("init", "--quiet")
+    for message, data in (("first", whole), ("damaged", b"{"), ("mended", whole)):
+        manifest.write_bytes(data)
+        git("add", "tests")
+        git("commit", "--quiet", f"--message={message}")
+    manifest.unlink()
+    git("commit", "--quiet", "--all", "--message=gone")
+    manifest.write_bytes(whole)
+    assert main(["check", "plan"]) == 0
+    edit(manifest, lambda files: files[PLAN.name].update(shows="something else"))
+    capsys.readouterr()
+    assert main(["check", "plan", "--quiet"]) == 1
+    assert said(capsys)[0].startswith(f"{PLAN}: the manifest once said something else of it: shows is ")
+
+
+def test_the_list_as_json(users: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "notes", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["files"]
+    assert first == {
+        "format": "notes",
+        "file": "notes/first.json",
+        "sha256": hashlib.sha256((users / "notes/first.json").read_bytes()).hexdigest(),
+        "made_by": "2.1",
+        "shows": "the first",
+        "finds": {"title": "first"},
+    }
+    assert second["file"] == "more/notes/second.json"
+
+
+def test_a_folder_in_the_place_of_a_file_fails(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / PLAN).unlink()
+    (copy / PLAN).mkdir()
+    assert main(["check", "plan", "--quiet"]) == 1
+    assert said(capsys) == [f"{PLAN}: cannot be read: Is a directory"]
+
+
 def test_it_runs_in_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
