@@ -39,10 +39,10 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>[smh]?)")
 _AGES = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,3})(?P<unit>[hdw])")
-SUBJECTS = ("packages", "components", "golden")
-"""What a matrix may be about: one of them has to be there."""
 _SECURE = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^\s?#]*)?")
 _SDIST = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^#\s]+)#sha256=(?P<sha256>[0-9a-f]{64})")
+SUBJECTS = ("packages", "components", "golden")
+"""What a matrix may be about: one of them has to be there."""
 
 
 def read_matrix(root: Node, file: str) -> Matrix:
