@@ -35,6 +35,8 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
         "publish",
         ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
     ),
+    "components": ("components", ["test_components*.py", "test_source_tree.py"]),
+    "golden": ("golden", ["test_golden*.py"]),
     "index": ("bench", ["test_index*.py"]),  # the lock that has all stages' libraries: one writes, another's reads
     "lock": ("lock", ["test_lock.py"]),
     "pipeline": ("plan", ["pipeline"]),  # the harness that runs azure-pipelines.yml reads YAML
@@ -82,6 +84,20 @@ def publish(session: nox.Session) -> None:
     """Publish the built wheels to the package index; ``-- --serve`` shows a directory index."""
     install(session, "publish")
     session.run("python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"])
+
+
+@nox.session(default=False)
+def components(session: nox.Session) -> None:
+    """Check, list, build or prove a monorepo's own packages: ``-- lint|list|build|verify [DIR…]``."""
+    install(session, "components")
+    session.run("python", "-m", "tasks.components", *session.posargs)
+
+
+@nox.session(default=False)
+def golden(session: nox.Session) -> None:
+    """Check that files made by any version are still read, list them, add one: ``-- check|list|add``."""
+    install(session, "golden")
+    session.run("python", "-m", "tasks.golden", *session.posargs)
 
 
 @nox.session(default=False, tags=["check"])

@@ -122,7 +122,7 @@ def run(
 ) -> int:
     """Parse ``argv``, run ``stage`` and turn every foreseen error into its messages and its exit code."""
     try:
-        options = made.parse_args(argv)
+        options = made.parse_intermixed_args(argv)  # `lint --json DIR` as well as `lint DIR --json`
     except SystemExit as stop:  # argparse has printed why; --help is 0, bad options are 2
         return int(stop.code or 0)
     console = Console(quiet=options.quiet, verbose=options.verbose)

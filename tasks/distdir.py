@@ -37,6 +37,17 @@ class Kept:
     sha256: str
 
 
+UNFIT = (ValueError, KeyError, TypeError, RecursionError)
+"""What :func:`yielded` raises for what is no visit's report."""
+
+
+def yielded(report: bytes) -> Iterator[tuple[str, Kept]]:
+    """Yield what each action of a visit yielded, by recipe key. Raises one of :data:`UNFIT`."""
+    for each in json.loads(report)["actions"]:
+        if each["wheel"] and each["sha256"]:
+            yield str(each["key"]), Kept(filename=str(each["wheel"]), sha256=str(each["sha256"]))
+
+
 class DistDir:
     """The directory that ``build`` writes and ``publish`` reads; it is made when it is first written to."""
 
@@ -79,12 +90,8 @@ class DistDir:
     def _visited(self) -> Iterator[tuple[str, Kept]]:
         """Yield what former visits say that each action yielded; a report that cannot be read says nothing."""
         for path in sorted((self.root / "visits").glob("*.json")):
-            try:
-                for each in json.loads(path.read_bytes())["actions"]:
-                    if each["wheel"] and each["sha256"]:
-                        yield str(each["key"]), Kept(filename=str(each["wheel"]), sha256=str(each["sha256"]))
-            except (ValueError, KeyError, TypeError, RecursionError):
-                continue
+            with suppress(*UNFIT):
+                yield from yielded(path.read_bytes())
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

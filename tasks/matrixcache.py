@@ -10,14 +10,16 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
 
 from tasks.core.errors import BadInput
+from tasks.core.golden import Golden, Reader
 from tasks.core.matrix import Check, ConditionalRules, Entry, Instance, Matrix, Package, PinnedSdist, Rules, digest
+from tasks.core.monorepo import Components, Waiver
 from tasks.core.settings import Settings, Status
 from tasks.core.targets import LocalTarget, PythonTag, Target
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
 _HERE = Path(__file__).parent
 READERS = ("matrixcache.py", "matrixfile.py", *(f"core/{name}.py" for name in (
-    "addresses", "document", "matrix", "matrix_forms", "matrix_shape", "resolution", "settings", "shapes", "targets"
+    "addresses", "document", "golden", "matrix", "matrix_forms", "matrix_shape", "monorepo", "resolution", "settings",
+    "shapes", "targets",
 )))  # fmt: skip
 """The code that makes a matrix of a file."""
 
@@ -133,6 +136,8 @@ def _encode(matrix: Matrix) -> dict[str, Any]:
         "instances": {name: each.to_dict() for name, each in matrix.instances.items()},
         "targets": [_target_row(target) for target in matrix.targets.values()],
         "packages": packages,
+        "components": matrix.components and asdict(matrix.components),
+        "golden": [asdict(each) for each in matrix.golden],
         "rules": rules.rows,
         "checks": checks.rows,
         "pythons": pythons.rows,
@@ -181,7 +186,19 @@ def _decode(document: dict[str, Any]) -> Matrix:
             Package(name=name, entries=tuple(map(entry, rows)), settings=_settings(*said))
             for name, rows, said in document["packages"]
         ),
+        components=document["components"] and _components(document["components"]),
+        golden=tuple(map(_golden, document["golden"])),
     )
+
+
+def _components(said: dict[str, Any]) -> Components:
+    waivers = tuple(Waiver(**each) for each in said["waivers"])
+    return Components(**{**said, "waivers": waivers, "dependants": tuple(said["dependants"])})
+
+
+def _golden(said: dict[str, Any]) -> Golden:
+    reader = Reader(**{**said["reader"], "command": tuple(said["reader"]["command"])})
+    return Golden(name=said["name"], paths=tuple(said["paths"]), reader=reader)
 
 
 def _settings_row(settings: Settings) -> Row:

@@ -54,6 +54,19 @@ def read_open_wheel(file: IO[bytes], filename: str) -> WheelContents:
     return _read_archive(file, filename, _member, lambda: _digest(file))
 
 
+def read_digests(path: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a ZIP archive, a wheel or a PEX, by its path in there.
+
+    Raises :class:`UnreadableWheel` for what is none; :class:`OSError` as it comes.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [_member(archive, info) for info in archive.infolist() if not info.is_dir()]
+    except _UNREADABLE as error:
+        raise UnreadableWheel(str(error)) from error
+    return {member.path: member.sha256 or "" for member in members}
+
+
 def skim_wheel(file: IO[bytes], filename: str, sha256: str) -> WheelContents:
     """Read a wheel's directory and metadata, and nothing else of it; its ``sha256`` is known.
 

@@ -43,6 +43,14 @@ targets:
     platform_tag: [freebsd_15_1_release_amd64, freebsd_15_1_release_p2_amd64]
     python: [cp312, cp314]
     build: {system_packages: [libyaml], env: {MAKE: gmake}}
+components:
+  buildroot: mono
+  root: mono/src/main/python
+  version_file: mono/.version
+  requirements: mono/third/requirements.txt
+  dependants: [mono/src/test/python]
+  waivers:
+  - {component: a.b.c, rule: R3, reason: generated code}
 packages:
   a: [latest, "1.10"]
   b:

@@ -48,7 +48,7 @@ def files() -> list[Path]:
 def lines() -> Iterator[tuple[str, str]]:
     """Yield each line of the repository's files with its place, ``file:line``."""
     for path in files():
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             yield f"{path.relative_to(ROOT)}:{number}", line
 
 

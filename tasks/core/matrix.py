@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
+    from tasks.core.golden import Golden
+    from tasks.core.monorepo import Components
+
 LOCAL = "local"
 CORE_CI = "core-ci"
 SSH = "ssh"
@@ -200,6 +203,10 @@ class Matrix:
     packages: tuple[Package, ...] = ()
     cooldown: int | None = None
     """Seconds that a release must be old to be ``latest``."""
+    components: Components | None = None
+    """The monorepo's own packages."""
+    golden: tuple[Golden, ...] = ()
+    """Formats whose golden files are checked, in the file's order."""
 
     def instance(self, name: str, arch: str | None = None) -> Instance:
         """Return an instance; one that is not declared is a ``core-ci`` one."""

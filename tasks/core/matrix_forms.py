@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tasks.core.document import Place
+    from tasks.core.golden import Golden
+    from tasks.core.monorepo import Components
 
 USE = "use"
 IGNORE = "ignore"
@@ -136,7 +138,7 @@ class Compact:
 class RawMatrix:
     """The whole file, each part right in itself."""
 
-    packages: Mapping[str, At[Compact]]
+    packages: Mapping[str, At[Compact]] = field(default_factory=dict)
     index: str | None = None
     index_url: str | None = None
     public_index: str | None = None
@@ -144,6 +146,8 @@ class RawMatrix:
     """Seconds."""
     instances: Mapping[str, RawInstance] = field(default_factory=dict)
     targets: Mapping[str, At[RawTarget]] = field(default_factory=dict)
+    components: Components | None = None
+    golden: Mapping[str, Golden] = field(default_factory=dict)
 
 
 def assemble(raw: RawMatrix, place: Place) -> Matrix:
@@ -166,6 +170,8 @@ def assemble(raw: RawMatrix, place: Place) -> Matrix:
         instances=instances,
         targets=targets,
         packages=packages,
+        components=raw.components,
+        golden=tuple(replace(found, name=name) for name, found in raw.golden.items()),
     )
 
 

@@ -12,8 +12,10 @@ from packaging.utils import InvalidName, canonicalize_name
 from tasks.core.addresses import SECURE, secure, without_credentials
 from tasks.core.document import Node, Place
 from tasks.core.errors import BadInput
+from tasks.core.golden import Golden, Reader
 from tasks.core.matrix import WORKERS, Check, ConditionalRules, Matrix, PinnedSdist, Rules
 from tasks.core.matrix_forms import Compact, FlatWheel, RawInstance, RawMatrix, RawTarget, Versions, assemble
+from tasks.core.monorepo import REQUIREMENTS, RULES, Components, Waiver, parse_path
 from tasks.core.resolution import parse_request
 from tasks.core.settings import STATES, Status
 from tasks.core.shapes import (
@@ -38,6 +40,8 @@ _DURATION = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>[smh]?)")
 _AGES = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,3})(?P<unit>[hdw])")
 _SDIST = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^#\s]+)#sha256=(?P<sha256>[0-9a-f]{64})")
+SUBJECTS = ("packages", "components", "golden")
+"""What a matrix may be about: one of them has to be there."""
 
 
 def read_matrix(root: Node, file: str) -> Matrix:
@@ -56,6 +60,7 @@ def schema() -> Schema:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "spare-tire wheel matrix",
         **MATRIX.schema(),
+        "anyOf": [{"required": [key]} for key in SUBJECTS],
     }
 
 
@@ -154,6 +159,18 @@ def _check(**said: Any) -> Check:  # noqa: ANN401 - `import` is a keyword of Pyt
     return Check(imports=said.pop("import", ()), **said)
 
 
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return _text(text)
+
+
+def _matrix(**said: Any) -> RawMatrix:  # noqa: ANN401 - the values come from the shapes below
+    if not said.keys() & {*SUBJECTS}:
+        raise ValueError("the key 'packages' is missing: what to build")
+    return RawMatrix(**said)
+
+
 def _python(tag: PythonTag, abi: str | None = None) -> PythonTag:
     return PythonTag.parse(tag.tag, abi)
 
@@ -192,6 +209,10 @@ PROJECT_URL = _word("an absolute URL", r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 INDEX_URL = Text("a URL that begins with https://, or http:// on loopback", _index_url, pattern=f"^{SECURE.pattern}$")
 SERVICE_URL = Text("a URL that begins with https://, or http:// on loopback", secure, pattern=f"^{SECURE.pattern}$")
 SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-]*://[^#\s]+#sha256=[0-9a-f]{64}$")
+
+TREE_PATH = Text("a relative path such as src/main/python", parse_path, pattern=r"^[^/\\]")
+CALLABLE = _word("module:function", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
+COMPONENT = _word("a component such as a.b.c, or the folder of a BUILD file", r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
 RULE_FIELDS = {
     "constraints": Field(ListOf(REQUIREMENT, "a list of requirements"), "constraints on what the build may install"),
@@ -356,6 +377,59 @@ PACKAGE = Record(
     Compact,
     "a mapping with the key versions",
 )
+WAIVER: Record[dict[str, Any]] = Record(
+    {
+        "component": Field(COMPONENT, "its dotted name; of another BUILD file the folder", required=True),
+        "rule": Field(choice("a rule", *RULES), "the convention that it may break", required=True),
+        "reason": Field(Text("a reason", _reason), "why, for people", required=True),
+    },
+    dict,
+    "a mapping with the keys component, rule and reason",
+)
+COMPONENTS = Record(
+    {
+        "root": Field(TREE_PATH, "the folder that the dotted names of components begin below", required=True),
+        "version_file": Field(TREE_PATH, "the file that holds the version of all components", required=True),
+        "buildroot": Field(TREE_PATH, "what addresses in BUILD files are relative to: the folder of this file"),
+        "requirements": Field(TREE_PATH, f"the file of third-party requirements: {REQUIREMENTS} below the buildroot"),
+        "dependants": Field(ListOf(TREE_PATH, "a list of paths"), "folders whose BUILD files depend on components"),
+        "waivers": Field(
+            ListOf(
+                Mapped(Located(WAIVER), lambda found: Waiver(**found.value, line=found.node.line)), "a list of waivers"
+            ),
+            "the conventions that single components may break, and why",
+        ),
+    },
+    Components,
+    "a mapping with the keys root and version_file",
+)
+GOLDEN = Record(
+    {
+        "paths": Field(
+            ListOf(TREE_PATH, "a folder or a list of folders", or_one=True, nonempty=True),
+            "the folders of the files, each with its manifest",
+            required=True,
+        ),
+        "reader": Field(
+            Record(
+                {
+                    "command": Field(
+                        ListOf(ANY_TEXT, "a program and its arguments", nonempty=True),
+                        "run in the folder of this file with a golden file's path; prints what it finds as JSON",
+                    ),
+                    "callable": Field(CALLABLE, "takes a golden file's Path, returns what it finds as JSON holds it"),
+                    "folder": Field(TREE_PATH, "where the callable's module lies: the folder of this file"),
+                },
+                Reader,
+                "a mapping with the key command or callable",
+            ),
+            "what reads the files",
+            required=True,
+        ),
+    },
+    lambda **said: Golden(name="", **said),
+    "a mapping with the keys paths and reader",
+)
 MATRIX = Record(
     {
         "index": Field(LOCATION, "the team's index: a directory, or s3://bucket/prefix"),
@@ -380,9 +454,12 @@ MATRIX = Record(
                 "a mapping of packages",
             ),
             "what to build",
-            required=True,
+        ),
+        "components": Field(COMPONENTS, "the monorepo's own packages"),
+        "golden": Field(
+            MappingOf(GOLDEN, TARGET_NAME, "a mapping of formats"), "files that have to stay readable, by their format"
         ),
     },
-    RawMatrix,
+    _matrix,
     "a mapping with the key packages",
 )

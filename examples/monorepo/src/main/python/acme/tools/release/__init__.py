@@ -1,0 +1,1 @@
+"""Command lines for who makes a release."""

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tasks import components, publish
+from tests.monorepos import ROOT, copy_example, write
+from tests.publishes import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OUT = Path("dist/components")
+SLUG = "acme_text_slug-1.4.0-py3-none-any.whl"
+REFUSAL = f"error: {ROOT}/acme/text/slug: {SLUG} is published, and its sources have changed since; raise the version\n"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the example, and publish its wheels."""
+    folder = tmp_path_factory.mktemp("published")
+    copy_example(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("SPARE_TIRE_INDEX", "SPARE_TIRE_MATRIX", "SOURCE_DATE_EPOCH"):
+            patch.delenv(name, raising=False)
+        patch.chdir(folder)
+        assert components.main(["build", "--quiet"]) == 0
+        assert publish.main([*map(str, sorted(OUT.iterdir())), "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a monorepo where nothing was built, whose matrix names the index that has all of it."""
+    copy_example(tmp_path)
+    index = os.path.relpath(published / "dist/index", tmp_path)
+    write(tmp_path, {"wheel_matrix.yml": f"index: {index}\n" + (tmp_path / "wheel_matrix.yml").read_text()})
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(here: Path) -> None:
+    path = here / ROOT / "acme/text/slug/__init__.py"
+    path.write_text(path.read_text() + "\nMORE = 1\n")
+
+
+def test_pip_installs_from_the_published_index_the_code_that_the_pex_runs(published: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    index = (published / "dist/index/simple").as_uri()
+    options = ["--quiet", "--no-compile", f"--extra-index-url={index}", "acme.tools.release==1.4.0"]
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", f"--python={tmp_path / 'venv/bin/python'}"]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([*pip, "install", *options], env=env, check=True, capture_output=True)
+    (site,) = (tmp_path / "venv/lib").glob("python*/site-packages")
+    sources = published / ROOT
+    installed = {path.relative_to(site): digest(path) for path in (site / "acme").rglob("*") if path.is_file()}
+    kept = [path for path in (sources / "acme").rglob("*") if path.suffix in {".py", ".md"}]
+    assert installed == {path.relative_to(sources): digest(path) for path in kept}
+    pex = [sys.executable, published / OUT / "acme.tools.release" / "newest-version.pex"]
+    home = {**environment(), "HOME": str(tmp_path), "PEX_ROOT": str(tmp_path / "pex")}
+    home.pop("PYTHONPATH")
+    outputs = [
+        subprocess.run([*program, "9.0", "10.0"], env=home, check=True, capture_output=True, text=True).stdout
+        for program in ([tmp_path / "venv/bin/newest-version"], pex)
+    ]
+    assert outputs == ["10.0\n", "10.0\n"]
+
+
+def test_what_is_published_may_be_built_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert components.main(["build", f"{ROOT}/acme/text"]) == 0
+    assert capsys.readouterr().err == "1 component: 1 built, 0 unchanged, 0 failed\n"
+    assert (here / OUT / "acme.text.slug" / SLUG).is_file()
+
+
+def test_changed_sources_under_a_published_version_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(here)
+    assert components.main(["build", f"{ROOT}/acme/release/notes"]) == 4
+    assert capsys.readouterr().err == REFUSAL
+    assert list((here / OUT).iterdir()) == []
+    write(here, {".version": "1.4.1\n"})
+    assert components.main(["build", f"{ROOT}/acme/text"]) == 0
+
+
+def test_the_index_is_chosen_as_everywhere(
+    here: Path, published: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(here)
+    assert components.main(["build", f"{ROOT}/acme/text", "--index=empty"]) == 0
+    (here / OUT).rename(here / "before")
+    capsys.readouterr()
+    monkeypatch.setenv("SPARE_TIRE_INDEX", str(published / "dist/index"))
+    assert components.main(["build", f"{ROOT}/acme/text"]) == 4
+    assert capsys.readouterr().err == REFUSAL
+
+
+def test_an_index_is_read_over_http(here: Path, published: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(here)
+    with serving(published / "dist/index") as url:
+        assert components.main(["build", f"{ROOT}/acme/text", f"--index={url}"]) == 4
+    assert capsys.readouterr().err == REFUSAL
+    with serving(published) as url:
+        assert components.main(["build", f"{ROOT}/acme/text", f"--index={url}"]) == 3
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
