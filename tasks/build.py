@@ -21,14 +21,14 @@ from tasks.core.records import ActionOutcome
 from tasks.core.selection import JobData, Wish, select
 from tasks.core.sharing import Made, Shelf
 from tasks.distdir import DistDir
-from tasks.progress import display, show_summary
+from tasks.progress import Aside, display, show_summary
 from tasks.services import ci
 from tasks.services.pip_config import read_pip_settings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import fetch_sources
 from tasks.services.website import Website
 from tasks.stores.directory import DirectoryStore
-from tasks.workers import open_worker
+from tasks.workers import Wanted, open_worker
 from tasks.workers.outcomes import shared
 from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit
@@ -88,9 +88,10 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     wish = Wish.parse(chosen.instance) if chosen.instance else None
     job_data = JobData.parse(os.environ["JOB_DATA"]) if os.environ.get("JOB_DATA") else None
     visits = select(plan, str(chosen.plan), wish, job_data)
+    aside = Aside(terminal, os.environ)
     workers = {
-        place: open_worker(plan.instance(*place), place[1], may_install=chosen.install_system_packages)
-        for place in visits
+        place: open_worker(plan.instance(*place), place[1], _wanted(actions, chosen, aside))
+        for place, actions in visits.items()
     }
     dist = DistDir(chosen.dist)
     unvisited: list[SpareTireError] = []
@@ -110,6 +111,11 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     if unvisited:
         raise type(unvisited[0])(*(message for error in unvisited for message in error.messages))
     return code
+
+
+def _wanted(actions: Sequence[Action], chosen: argparse.Namespace, aside: Aside) -> Wanted:
+    pythons = tuple(sorted({action.python for action in actions}))
+    return Wanted(pythons=pythons, may_install=chosen.install_system_packages, aside=aside)
 
 
 def _tell(outcomes: list[ActionOutcome], chosen: argparse.Namespace, terminal: Console) -> int:

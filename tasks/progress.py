@@ -6,6 +6,7 @@ All of it goes to standard error. What builds print is shown without control seq
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,7 @@ from rich.text import Text
 from tasks.core.logs import folding, group, harmless, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
     from tasks.console import Console
@@ -51,6 +52,68 @@ class Display(Protocol):
     def finished(self, title: str, outcome: ActionOutcome, log: Iterable[str]) -> None:
         """An action has ended; ``log`` gives all that it printed."""
         ...
+
+
+class Aside:
+    """Shows what a program prints that serves a visit and is no build: to a CI in folded groups, as it comes.
+
+    Elsewhere it is a detail. Threads may share it; what comes between two groups is shown in the later one.
+    """
+
+    def __init__(self, console: Console, environ: Mapping[str, str]) -> None:
+        self._console = console
+        self._how = folding(environ)
+        self._open = False
+        self._waiting: list[str] = []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Show the lines that come meanwhile under a title, which says what goes on."""
+        self._begin(title)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open = False
+                if self._how is not None and not self._console.quiet:
+                    self._write(self._how.end)
+
+    def _begin(self, title: str) -> None:
+        if self._how is None:
+            self._console.info(title)
+        with self._lock:
+            if self._how is not None and not self._console.quiet:
+                self._write(f"{self._how.begin}{harmless(title)}")
+            self._open = True
+            for text in self._waiting:
+                self._show(text)
+            self._waiting.clear()
+
+    def line(self, text: str, *, is_command: bool = False) -> None:
+        """Show a line; one that ``is_command`` reaches a CI as it is, at once, and nobody else."""
+        with self._lock:
+            if self._open or is_command:
+                self._show(text, is_command=is_command)
+            else:
+                self._waiting.append(text)
+
+    def warn(self, message: str) -> None:
+        """Say what the user should know."""
+        self._console.warn(message)
+
+    def _show(self, text: str, *, is_command: bool = False) -> None:
+        if self._how is None:
+            self._console.detail(plain(text))
+        elif is_command:
+            self._write(text)
+        elif not self._console.quiet:
+            self._write(harmless(text))
+
+    def _write(self, line: str) -> None:
+        stream = self._console.rich.file
+        stream.write(f"{line}\n")
+        stream.flush()
 
 
 def display(console: Console, visit: str, total: int, environ: Mapping[str, str]) -> Display:

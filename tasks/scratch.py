@@ -11,20 +11,21 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
 @contextmanager
-def scratch(parent: Path, prefix: str) -> Iterator[Path]:
+def scratch(parent: Path, prefix: str, may_go: Callable[[Path], bool] = lambda _: True) -> Iterator[Path]:
     """Make a new directory in ``parent``, which is made too, and remove it at the end.
 
     A lock file beside it is held for as long, which is how the next comer knows what a killed owner has left, and
-    removes that first. Raises :class:`OSError` as it comes.
+    removes that first. Before any of them is removed, ``may_go`` does what it asks for; where it returns false, the
+    directory stays for a later comer. Raises :class:`OSError` as it comes.
     """
     parent.mkdir(parents=True, exist_ok=True)
     for left in sorted(parent.glob(f"{prefix}*.lock")):
-        _remove_if_left(left)
+        _remove_if_left(left, may_go)
     while True:
         path = parent / f"{prefix}{secrets.token_hex(6)}"
         lock = parent / f"{path.name}.lock"
@@ -36,8 +37,9 @@ def scratch(parent: Path, prefix: str) -> Iterator[Path]:
             try:
                 yield path
             finally:
-                _remove(path)
-                lock.unlink(missing_ok=True)
+                if may_go(path):
+                    _remove(path)
+                    lock.unlink(missing_ok=True)
             return
 
 
@@ -54,13 +56,13 @@ def private_directory(path: Path) -> Path:
     return path
 
 
-def _remove_if_left(lock: Path) -> None:
+def _remove_if_left(lock: Path, may_go: Callable[[Path], bool]) -> None:
     with contextlib.suppress(FileNotFoundError, PermissionError), lock.open("a") as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        if _is_there(held.fileno(), lock):
+        if _is_there(held.fileno(), lock) and may_go(lock.with_suffix("")):
             _remove(lock.with_suffix(""))
             lock.unlink(missing_ok=True)
 

@@ -311,12 +311,12 @@ def test_an_unknown_instance_is_told_from_those_of_the_plan(here: Path, capsys: 
 
 def test_an_instance_whose_worker_is_not_there_yet_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     far = action(make_sdist(here / "sdists", "spam"), instance="freebsd/15.1")
-    write_plan(PLAN, far, workers={"freebsd/15.1": "core-ci"})
+    write_plan(PLAN, far, workers={"freebsd/15.1": "remote-execution"})
 
     assert main([f"freebsd/15.1,arch={machine().arch}"]) == 2
 
-    said = "the instance freebsd/15.1 needs a core-ci worker, which spare-tire does not have yet; it has: local, ssh"
-    assert capsys.readouterr().err == f"error: {said}\n"
+    said = "the instance freebsd/15.1 needs a remote-execution worker, which spare-tire does not have yet"
+    assert capsys.readouterr().err == f"error: {said}; it has: core-ci, local, ssh\n"
     assert not Path("dist").exists()
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tasks.console import Console
 from tasks.core.logs import plain
 from tasks.core.records import ActionOutcome
-from tasks.progress import display, show_summary
+from tasks.progress import Aside, display, show_summary
 from tests.actions import action_of
 from tests.builds import action, make_sdist, search_path, wheel_name, write_plan
 
@@ -35,6 +35,58 @@ FAILED = ActionOutcome(
     log="logs/k.txt.gz",
     tail=("in std::vector", "##[endgroup]"),
 )
+
+
+def told(environ: dict[str, str], *, quiet: bool = False, verbose: bool = False) -> None:
+    """Show what a program prints between two of its groups, too."""
+    aside = Aside(Console(quiet=quiet, verbose=verbose), environ)
+    with aside.group("starting"):
+        aside.line("one ##vso[task.complete]")
+        aside.line("##vso[task.addattachment]x", is_command=True)
+    aside.line("between")
+    aside.line("##vso[task.addattachment]y", is_command=True)
+    with aside.group("ending"):
+        aside.line("two")
+
+
+def test_what_a_program_says_aside_is_folded_on_a_ci_and_its_commands_come_at_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told(AZURE)
+    assert capsys.readouterr().err.splitlines() == [
+        "##[group]starting",
+        "one # #vso[task.complete]",
+        "##vso[task.addattachment]x",
+        "##[endgroup]",
+        "##vso[task.addattachment]y",
+        "##[group]ending",
+        "between",
+        "two",
+        "##[endgroup]",
+    ]
+
+
+def test_commands_reach_a_ci_also_where_nothing_else_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    told(AZURE, quiet=True)
+    assert capsys.readouterr().err.splitlines() == ["##vso[task.addattachment]x", "##vso[task.addattachment]y"]
+
+
+def test_elsewhere_what_a_program_says_aside_is_a_detail(capsys: pytest.CaptureFixture[str]) -> None:
+    told({})
+    assert capsys.readouterr().err.splitlines() == ["starting", "ending"]
+    told({}, quiet=True)
+    assert capsys.readouterr().err == ""
+    told({}, verbose=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "starting",
+        "one ##vso[task.complete]",
+        "##vso[task.addattachment]x",
+        "##vso[task.addattachment]y",
+        "ending",
+        "between",
+        "two",
+    ]
 
 
 def shown(environ: dict[str, str], *, quiet: bool = False) -> None:

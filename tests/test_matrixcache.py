@@ -18,7 +18,13 @@ index_url: https://wheels.example/
 cooldown: 7d
 instances:
   local: {worker: local, agent: ubuntu-24.04}
-  freebsd/15.1: {worker: core-ci}
+  freebsd/15.1:
+    worker: core-ci
+    remote_endpoint: https://ci.example/api
+    remote_stage: dev
+    remote_provider: azure
+    remote_timeout: 45m
+    python: {cp314: /opt/python/bin/python3.14}
   debian/12:
     worker: ssh
     host: build.example

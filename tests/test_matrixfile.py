@@ -195,6 +195,22 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
             "m.yml:2: instances.a: the key 'port' has no effect: it is for ssh workers, and this is a core-ci one",
         ),
         (
+            "instances:\n  a: {worker: ssh, host: x, remote_stage: dev}\npackages: {}\n",
+            "m.yml:2: instances.a: the key 'remote_stage' has no effect: it is for core-ci workers, and this is a ssh one",
+        ),
+        (
+            "instances:\n  a: {worker: local, python: {cp312: /x}}\npackages: {}\n",
+            "m.yml:2: instances.a: the key 'python' has no effect: it is for core-ci and ssh workers, and this is a local one",
+        ),
+        (
+            "instances:\n  a/1: {worker: core-ci, remote_endpoint: http://ci.example}\npackages: {}\n",
+            "m.yml:2: instances.a/1.remote_endpoint: expected a URL that begins with https://, or http:// on loopback, found 'http://ci.example'",
+        ),
+        (
+            "instances:\n  a/1: {worker: core-ci, remote_stage: test}\npackages: {}\n",
+            "m.yml:2: instances.a/1.remote_stage: expected a stage, found 'test': one of prod, dev",
+        ),
+        (
             "instances:\n  a: {worker: ssh, host: -oProxyCommand=x}\npackages: {}\n",
             "m.yml:2: instances.a.host: expected a host's name or address, found '-oProxyCommand=x'",
         ),

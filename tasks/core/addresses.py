@@ -11,6 +11,8 @@ _USER_INFO = re.compile(
     r"(?<=://)(?:[^/?#\s'\"@]*(?:@[^/?#\s'\"@]*)*@"
     r"|[^/?#\s'\"@:]*:(?![0-9]+[/?#])[^\s'\"@]*@)"  # with a slash that should have been percent-encoded
 )
+SECURE = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^\s?#]*)?")
+"""A URL that nobody on the way can read or change, without credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,13 @@ def origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port: credentials for one URL are sent to no other origin (RFC 6454)."""
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or ""), parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def secure(url: str) -> str:
+    """Return ``url``; raise ``ValueError`` where it is not :data:`SECURE`."""
+    if not SECURE.fullmatch(url):
+        raise ValueError
+    return url
 
 
 def path_of(file_url: str) -> Path:

@@ -49,7 +49,15 @@ class Instance:
     jump: str | None = None
     """Of ``ssh``: the hosts to go through, as ``ssh -J`` takes them."""
     python: Mapping[str, str] | None = None
-    """Of ``ssh``: interpreters' paths there by tag, such as ``cp314``; others are looked for on its ``PATH``."""
+    """Of ``ssh``, ``core-ci``: interpreters' paths there by tag, as ``cp314``; others are those of its ``PATH``."""
+    remote_endpoint: str | None = None
+    """Of ``core-ci``: the service's URL; ``None`` for the one that ansible-test knows."""
+    remote_stage: str | None = None
+    """Of ``core-ci``: ``prod`` or ``dev``; ``None`` for ansible-test's default."""
+    remote_provider: str | None = None
+    """Of ``core-ci``: who has the machine; ``None`` for what ansible-test knows of the platform."""
+    remote_timeout: int | None = None
+    """Of ``core-ci``: seconds that may pass until there is a machine to build on; ``None`` for the default."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is said of it, as plain data without its name."""

@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 
 USE = "use"
 IGNORE = "ignore"
-SSH_KEYS = ("host", "port", "user", "identity_file", "host_key", "jump", "python")
-"""Keys of an instance that say how to reach a host, and what is there."""
+KEYS_OF = {
+    SSH: ("host", "port", "user", "identity_file", "host_key", "jump", "python"),
+    CORE_CI: ("python", "remote_endpoint", "remote_stage", "remote_provider", "remote_timeout"),
+}
+"""Keys of an instance by the kind of worker that they are for: how to get hold of a host, and what is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +57,19 @@ class RawInstance:
     host_key: tuple[str, ...] | None = None
     jump: str | None = None
     python: Mapping[str, str] | None = None
+    remote_endpoint: str | None = None
+    remote_stage: str | None = None
+    remote_provider: str | None = None
+    remote_timeout: int | None = None
 
     def __post_init__(self) -> None:
         if self.worker == SSH and self.host is None:
             raise ValueError("the key 'host' is missing: an ssh worker is a host")
-        for key in SSH_KEYS if self.worker != SSH else ():
+        for key in sorted({key for keys in KEYS_OF.values() for key in keys} - {*KEYS_OF.get(self.worker, ())}):
             if getattr(self, key) is not None:
+                kinds = " and ".join(kind for kind in sorted(KEYS_OF) if key in KEYS_OF[kind])
                 raise ValueError(
-                    f"the key '{key}' has no effect: it is for ssh workers, and this is a {self.worker} one"
+                    f"the key '{key}' has no effect: it is for {kinds} workers, and this is a {self.worker} one"
                 )
 
     def named(self, name: str) -> Instance:

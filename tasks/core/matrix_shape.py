@@ -9,7 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import InvalidName, canonicalize_name
 
-from tasks.core.addresses import without_credentials
+from tasks.core.addresses import SECURE, secure, without_credentials
 from tasks.core.document import Node, Place
 from tasks.core.errors import BadInput
 from tasks.core.matrix import WORKERS, Check, ConditionalRules, Matrix, PinnedSdist, Rules
@@ -38,7 +38,6 @@ _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(?P<number>[1-9][0-9]*)(?P<unit>[smh]?)")
 _AGES = {"h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 _AGE = re.compile(r"(?P<number>[1-9][0-9]{0,3})(?P<unit>[hdw])")
-_SECURE = re.compile(r"(https://[^\s/?#@]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^\s?#]*)?")
 _SDIST = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^#\s]+)#sha256=(?P<sha256>[0-9a-f]{64})")
 
 
@@ -145,9 +144,7 @@ def _sdist(text: str) -> PinnedSdist:
 
 
 def _index_url(text: str) -> str:
-    if not _SECURE.fullmatch(text):
-        raise ValueError
-    return text if text.endswith("/") else f"{text}/"
+    return secure(text) if text.endswith("/") else f"{secure(text)}/"
 
 
 def _rules(**said: Any) -> ConditionalRules:  # noqa: ANN401 - the values come from the shapes below
@@ -206,7 +203,8 @@ REQUEST = Text("latest, a version or a specifier", _request, number=True)
 UPSTREAM = choice("use or ignore", "use", "ignore")
 MODULE = _word("the name of a module", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 PROJECT_URL = _word("an absolute URL", r"https?://[^\s/?#@]+(/[^\s?#]*)?")
-INDEX_URL = Text("a URL that begins with https://, or http:// on loopback", _index_url, pattern=f"^{_SECURE.pattern}$")
+INDEX_URL = Text("a URL that begins with https://, or http:// on loopback", _index_url, pattern=f"^{SECURE.pattern}$")
+SERVICE_URL = Text("a URL that begins with https://, or http:// on loopback", secure, pattern=f"^{SECURE.pattern}$")
 SDIST = Text("URL#sha256= and 64 hex digits", _sdist, pattern=r"^[a-z][a-z0-9+.-]*://[^#\s]+#sha256=[0-9a-f]{64}$")
 
 TREE_PATH = Text("a relative path such as src/main/python", parse_path, pattern=r"^[^/\\]")
@@ -253,7 +251,17 @@ INSTANCE = Record(
         "jump": Field(JUMP, "ssh: the hosts to go through"),
         "python": Field(
             MappingOf(ABSOLUTE, PYTHON_TAG, "a mapping of interpreter tags to paths"),
-            "ssh: interpreters' paths there; others are looked for on its PATH",
+            "ssh and core-ci: interpreters' paths there; others are looked for on its PATH",
+        ),
+        "remote_endpoint": Field(SERVICE_URL, "core-ci: the service; default: the one that ansible-test knows"),
+        "remote_stage": Field(choice("a stage", "prod", "dev"), "core-ci: the service's stage; default: prod"),
+        "remote_provider": Field(
+            choice("a provider", "aws", "azure", "mac"),
+            "core-ci: who has the machine; default: what ansible-test knows of the platform, else aws",
+        ),
+        "remote_timeout": Field(
+            Text("a duration: seconds, or 90m, or 2h", _duration, pattern=r"^[1-9][0-9]*[smh]?$", number=True),
+            "core-ci: how long it may take until there is a machine to build on; default: 30m",
         ),
     },
     RawInstance,

@@ -133,11 +133,28 @@ class Http:
         clean, own = split_credentials(url)
         credentials = own or (self._credentials if origin(clean) == self._origin else None)
         auth = HTTPBasicAuth(credentials.user.encode(), credentials.password.encode()) if credentials else None
+        return self._ask("GET", clean, receive, headers or {}, auth)
+
+    def delete(self, url: str, receive: Callable[[Reply], Received]) -> Received:
+        """Send a DELETE request, more than once where need be, and return what ``receive`` makes of the answer.
+
+        Raises :class:`Unanswered` as :meth:`get` does.
+        """
+        return self._ask("DELETE", url, receive, {}, None)
+
+    def _ask(
+        self,
+        method: str,
+        clean: str,
+        receive: Callable[[Reply], Received],
+        headers: Mapping[str, str],
+        auth: HTTPBasicAuth | None,
+    ) -> Received:
         deadline = time.monotonic() + self._patience.total
         pauses = iter(self._patience.pauses)
         while True:
             try:
-                with self._send(clean, headers or {}, auth) as response:
+                with self._send(method, clean, headers, auth) as response:
                     return _received(response, receive, deadline)
             except _Failure as failure:
                 pause = next(pauses, None)
@@ -147,9 +164,9 @@ class Http:
                 if time.monotonic() + pause > deadline or self._closing.wait(pause):
                     raise Unanswered(clean, failure.reason) from None
 
-    def _send(self, url: str, headers: Mapping[str, str], auth: HTTPBasicAuth | None) -> requests.Response:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], auth: HTTPBasicAuth | None) -> requests.Response:
         try:
-            request = self._session.prepare_request(requests.Request("GET", url, headers=dict(headers), auth=auth))
+            request = self._session.prepare_request(requests.Request(method, url, headers=dict(headers), auth=auth))
             return self._session.send(request, timeout=self._patience.timeout, **self._environment_of(url))
         except OSError as error:  # RequestException is one; a missing file of authorities comes as a bare one
             raise _explain(error, self._patience.timeout) from error

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
+import botocore.session
 from botocore import exceptions
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.loaders import Loader
 from botocore.parsers import ResponseParserError
 
 from tasks.core.addresses import without_credentials
@@ -132,10 +134,22 @@ def open_client(location: str, patience: Patience) -> S3Client:
         user_agent_extra="spare-tire",
     )
     try:
-        return boto3.session.Session().client("s3", config=config)
+        session = botocore.session.get_session()
+        session.register_component("data_loader", _Models(session.get_config_variable("data_path")))
+        return boto3.session.Session(botocore_session=session).client("s3", config=config)
     except (BotoCoreError, OSError, ValueError) as error:
         said = without_credentials(str(error))
         raise BadInput(f"the index {location} cannot be opened with boto3's settings: {said}") from error
+
+
+class _Models(Loader):
+    """Knows the one service that is used here: to look which of four hundred there are takes longer than to log in."""
+
+    def __init__(self, data_path: str | None) -> None:
+        super().__init__(extra_search_paths=data_path.split(os.pathsep) if data_path else None)
+
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - botocore's signature
+        return ["s3"]
 
 
 def attempts_of(client: S3Client) -> int:

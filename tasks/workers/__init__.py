@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
+from tasks.console import Console
 from tasks.core.errors import BadInput
-from tasks.core.matrix import LOCAL, SSH
+from tasks.core.matrix import CORE_CI, LOCAL, SSH
+from tasks.progress import Aside
+from tasks.workers.core_ci import Lease
 from tasks.workers.local import LocalWorker
 from tasks.workers.ssh import SshWorker
 
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
     from tasks.core.targets import PythonTag
     from tasks.process import Ended
 
-__all__ = ["WORKERS", "Run", "Worker", "open_worker"]
+__all__ = ["WORKERS", "Run", "Wanted", "Worker", "open_worker"]
 
 
 class Run(Protocol):
@@ -110,28 +115,43 @@ class Worker(Protocol):
 class Constructor(Protocol):
     """What makes a worker, not yet entered."""
 
-    def __call__(self, instance: Instance, arch: str, *, may_install: bool) -> Worker:
-        """Make it; ``may_install`` is for the machine of the one who asks, whose system is not ours to change."""
+    def __call__(self, instance: Instance, arch: str, wanted: Wanted) -> Worker:
+        """Make it."""
         ...
 
 
-def _local(instance: Instance, arch: str, *, may_install: bool) -> LocalWorker:  # noqa: ARG001 - it is this machine
-    return LocalWorker(may_install=may_install)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a visit wants of a worker besides its processor."""
+
+    pythons: Sequence[PythonTag] = ()
+    """The interpreters that are to build there, for a machine that starts without them."""
+    may_install: bool = False
+    """Whether system packages may be installed on this machine, where it is the worker: it is not ours to change."""
+    aside: Aside = field(default_factory=lambda: Aside(Console(), os.environ))
+    """Where what a program prints that gets hold of a machine is shown."""
 
 
-def _ssh(instance: Instance, arch: str, *, may_install: bool) -> SshWorker:  # noqa: ARG001 - root's hosts are for that
+def _local(instance: Instance, arch: str, wanted: Wanted) -> LocalWorker:  # noqa: ARG001 - it is this machine
+    return LocalWorker(may_install=wanted.may_install)
+
+
+def _ssh(instance: Instance, arch: str, wanted: Wanted) -> SshWorker:  # noqa: ARG001 - it is as it is
     return SshWorker(instance, arch)
 
 
-WORKERS: dict[str, Constructor] = {LOCAL: _local, SSH: _ssh}
+def _core_ci(instance: Instance, arch: str, wanted: Wanted) -> SshWorker:
+    return SshWorker(instance, arch, Lease(instance, arch, wanted.pythons, wanted.aside))
+
+
+WORKERS: dict[str, Constructor] = {CORE_CI: _core_ci, LOCAL: _local, SSH: _ssh}
 """The constructor of each kind of worker."""
 
 
-def open_worker(instance: Instance, arch: str, *, may_install: bool = False) -> Worker:
+def open_worker(instance: Instance, arch: str, wanted: Wanted | None = None) -> Worker:
     """Return the worker of an instance, not yet entered. Raises :class:`BadInput` for a kind that there is none of.
 
-    ``arch`` is the processor that it has to have, where that is a question. ``may_install`` says whether system
-    packages may be installed on this machine, where that is the worker.
+    ``arch`` is the processor that it has to have, where that is a question.
     """
     if instance.worker not in WORKERS:
         known = ", ".join(sorted(WORKERS))
@@ -139,4 +159,4 @@ def open_worker(instance: Instance, arch: str, *, may_install: bool = False) -> 
             f"the instance {instance.name} needs a {instance.worker} worker, which spare-tire does not have yet; "
             f"it has: {known}"
         )
-    return WORKERS[instance.worker](instance, arch, may_install=may_install)
+    return WORKERS[instance.worker](instance, arch, wanted or Wanted())

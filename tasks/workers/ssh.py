@@ -13,7 +13,7 @@ import shlex
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ from tasks.workers.ssh_client import LOST, Address, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import Self
 
     from tasks.core.matrix import Instance
@@ -57,14 +58,14 @@ class HostLost(Failed):
 class SshWorker:
     """A host, as :class:`tasks.workers.Worker` has it; ``arch`` is the processor that it has to have."""
 
-    kind = SSH
     may_install = True
     """Where its user is root, or becomes so without a password: a host is in the matrix to build."""
 
-    def __init__(self, instance: Instance, arch: str) -> None:
+    def __init__(self, instance: Instance, arch: str, lease: AbstractContextManager[Instance] | None = None) -> None:
+        """Take an ssh instance, or another one with what gets hold of it: how it is reached comes from there then."""
+        self.kind = instance.worker
         self._name = f"{instance.name.partition(',')[0]},arch={arch}"
-        self._address = Address.of(instance)
-        self._pythons: Mapping[str, str] = instance.python or {}
+        self._lease = lease or nullcontext(instance)
         self._arch = arch
         self._held = ExitStack()
         self._changing = threading.Lock()
@@ -77,6 +78,9 @@ class SshWorker:
 
     def __enter__(self) -> Self:
         try:
+            reached = self._held.enter_context(self._lease)
+            self._address = Address.of(reached)
+            self._pythons: Mapping[str, str] = reached.python or {}
             self._folder = self._held.enter_context(scratch(_short_directory(), "ssh-"))
             facts = self._connect()
             self._held.callback(self._hang_up)
@@ -113,6 +117,10 @@ class SshWorker:
         said = {name: values[0] for name, values in facts.items()}
         found = processor(said["machine"])
         if found != processor(self._arch) and (found, self._arch) != ("x86_64", "i686"):
+            if self.kind != SSH:
+                raise ServiceFailed(
+                    f"{self._name}: {self.kind} has handed out a host with the processor {said['machine']}"
+                )
             raise BadInput(
                 f"{self._name}: the host {self._address.host} has the processor {said['machine']}, "
                 f"expected {self._arch}: name another host in the matrix, "

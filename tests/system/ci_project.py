@@ -18,7 +18,7 @@ from tests.pipeline.run import run
 from tests.stores.s3_servers import KEY_ID, SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Self
 
     from tests.pipeline.results import Run
@@ -62,12 +62,14 @@ class Project:
     remote: str
     instance: Mapping[str, Any]
     """The name of an instance that is not the agent, and what the matrix says of it."""
+    attached: Callable[[str, str], object] = lambda _name, _text: None
+    """Is told of what a run attaches to itself."""
     runs: list[Run] = field(default_factory=list)
 
     @classmethod
-    def make(cls, folder: Path, server: Server, remote: str, instance: Mapping[str, Any]) -> Self:
+    def make(cls, folder: Path, server: Server, **said: Any) -> Self:  # noqa: ANN401 - the fields that are left
         """Make a repository of the files that git knows here, and an empty bucket that everybody may read."""
-        made = cls(folder=folder, server=server, bucket=server.new_bucket(), remote=remote, instance=instance)
+        made = cls(folder=folder, server=server, bucket=server.new_bucket(), **said)
         everybody = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}
         policy = {
             "Version": "2012-10-17",
@@ -127,7 +129,7 @@ class Project:
             # A directory that is not there is an empty index; a website that is not there may be a wrong address.
             "SPARE_TIRE_READ_INDEX": f"{self.server.url}/{self.bucket}/team" if self.runs else "dist/index",
         }
-        event = Event(reason=reason, ref=ref, variables=variables, secrets=SECRETS)
+        event = Event(reason=reason, ref=ref, variables=variables, secrets=SECRETS, attached=self.attached)
         done = run(pipeline, event, self.repository, self.folder / f"run-{len(self.runs) + 1}")
         self.runs.append(done)
         return done

@@ -174,6 +174,7 @@ class Host:
         etc.mkdir(parents=True)
         shutil.copy(self.folder / "id.pub", etc / "fixture_keys")
         shutil.copy(self.folder / "host_key", etc / "host_key")
+        shutil.copy(self.folder / "host_key.pub", etc / "ssh_host_ed25519_key.pub")  # where everybody looks for it
         if self.with_uv and self.machine == os.uname().machine:
             (self.upper / "usr/local/bin").mkdir(parents=True)
             shutil.copy(find_uv() or "", self.upper / "usr/local/bin/uv")

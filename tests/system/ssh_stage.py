@@ -59,14 +59,20 @@ def write_plan(folder: Path, instance: Instance, *actions: Action) -> None:
 class Build:
     """The stage, running in a process of its own; its messages are read as they come."""
 
-    def __init__(self, folder: Path, *argv: str) -> None:
+    def __init__(self, folder: Path, *argv: str, instance: str = INSTANCE, **variables: str) -> None:
         dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_", "COVERAGE_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         (folder / "tmp").mkdir(exist_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tasks.build", INSTANCE, "--json", "--verbose", "--no-check", *argv],
+            [sys.executable, "-m", "tasks.build", instance, "--json", "--verbose", "--no-check", *argv],
             cwd=folder,
-            env={**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp"), "PYTHONFAULTHANDLER": "1"},
+            env={
+                **kept,
+                "PYTHONPATH": str(ROOT),
+                "TMPDIR": str(folder / "tmp"),
+                "PYTHONFAULTHANDLER": "1",
+                **variables,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,4 +1,8 @@
-"""``azure-pipelines.yml`` run as Azure Pipelines would run it, publishing to a real S3 server."""
+"""``azure-pipelines.yml`` run as Azure Pipelines would run it, publishing to a real S3 server.
+
+One node builds on a real host: the real ansible-test asks a local service for it that speaks core-ci's protocol, with
+the credentials that it has on Azure Pipelines.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.core_ci import CoreCi
 from tests.pipeline.results import FAILED, ISSUES, SKIPPED, SUCCEEDED
 from tests.system.ci_project import HERE, SECRETS, THERE, Between, Project, exposed, here, there
 from tests.system.hosts import make_host
+
+BUILD_ID = "7"
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +33,20 @@ def remote(hosts: None) -> Iterator[Host]:  # noqa: ARG001 - it comes first
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, moto: Server, remote: Host) -> Project:
-    return Project.make(tmp_path_factory.mktemp("pipeline"), moto, "remote", remote.instance("remote").to_dict())
+def service(remote: Host) -> Iterator[CoreCi]:
+    """What starts machines, and can look up in Azure's REST API what was attached to a build."""
+    with CoreCi(hosts={"x86_64": remote}) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, moto: Server, service: CoreCi) -> Project:
+    def attached(name: str, text: str) -> None:
+        service.attachments[BUILD_ID, name] = text
+
+    instance = {"worker": "core-ci", "remote_provider": "aws", "remote_endpoint": service.endpoint}
+    folder = tmp_path_factory.mktemp("pipeline")
+    return Project.make(folder, moto, remote="debian/12", instance=instance, attached=attached)
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +80,10 @@ def pull_request(project: Project, third: Run) -> Between:
 
 
 @pytest.fixture(scope="module")
-def tagged(project: Project, remote: Host, pull_request: Between) -> Run:
-    """A run on a tag, with one package that cannot be planned, and something new for a machine that is gone."""
+def tagged(project: Project, service: CoreCi, pull_request: Between) -> Run:
+    """A run on a tag, with one package that cannot be planned, and something new for a machine that does not come."""
     assert pull_request.run.result == SUCCEEDED, pull_request.run.log
-    remote.turn_off()
+    service.refusals["PUT"] = (503, {"message": "all machines are taken"})
     packages = project.sdist("released") + project.sdist("lost", target="there")
     packages += "  six: {versions: ['99'], targets: [here]}\n"
     return project.run(packages, ref="refs/tags/v1")
@@ -81,6 +100,14 @@ def test_the_first_run_builds_on_two_nodes_and_publishes(project: Project, first
     wheels = {here("markupsafe", "3.0.3"), there("far")}
     assert wheels <= set(project.wheels)
     assert {f"team/records/{wheel}.json" for wheel in wheels} <= project.published.keys()
+
+
+def test_the_run_itself_proves_to_core_ci_that_it_may_have_a_machine(service: CoreCi, first: Run) -> None:
+    assert first.nodes[f"build.{THERE}"] == SUCCEEDED, first.log
+    (asked,) = (each for each in service.asked("PUT") if each.status == 200)
+    assert (asked.body["type"], asked.body["build_id"]) == ("azp:ssh", int(BUILD_ID))
+    assert service.deleted == [asked.path.rpartition("/")[2]]
+    assert service.deleted[0] not in first.log
 
 
 def test_artifacts_are_named_by_node_and_attempt(first: Run) -> None:
@@ -161,7 +188,7 @@ def test_a_partial_plan_is_built_and_published_also_for_a_tag(project: Project, 
     assert here("released") in project.wheels
 
 
-def test_a_machine_that_is_lost_costs_nothing_else(project: Project, tagged: Run) -> None:
+def test_a_machine_that_does_not_come_costs_nothing_else(project: Project, tagged: Run) -> None:
     assert tagged.stages == {"plan": ISSUES, "build": ISSUES, "publish": SUCCEEDED}, tagged.log
     assert {node: result for node, result in tagged.nodes.items() if node.startswith("build.")} == {
         f"build.{HERE}": SUCCEEDED,
@@ -170,7 +197,7 @@ def test_a_machine_that_is_lost_costs_nothing_else(project: Project, tagged: Run
     assert tagged.result == ISSUES
     assert list(tagged.artifacts[f"dist-{THERE}-1"].rglob("*.whl")) == []
     (report,) = (summary for summary in tagged.summaries if summary.startswith("### Build was stopped"))
-    assert "- remote,arch=x86_64: " in report
+    assert "- debian/12,arch=x86_64: ansible-test gets no machine from core-ci: 503: all machines are taken" in report
     assert there("lost") not in project.wheels
 
 

@@ -1,4 +1,4 @@
-"""What every worker does, whatever host it is: one suite, for this machine and for one that is reached by ssh."""
+"""What every worker does, whatever host it is: one suite, for this machine, one reached by ssh, and one of core-ci."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.core.errors import Failed
+from tasks.core.matrix import Instance
 from tasks.core.targets import PythonTag
-from tasks.workers import open_worker
+from tasks.workers import Wanted, open_worker
 from tasks.workers.local import LocalWorker
 from tests.builds import machine, search_path
+from tests.core_ci import PASSWORD, USER, CoreCi
 from tests.system.hosts import make_host
-from tests.system.ssh_stage import INSTANCE, eventually
+from tests.system.ssh_stage import INSTANCE, PYTHON, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tasks.workers import Worker
 
 
-@pytest.fixture(scope="module", params=["local", "ssh"])
+@pytest.fixture(scope="module", params=["local", "ssh", "core-ci"])
 def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     """Return an entered worker."""
     folder = tmp_path_factory.mktemp("worker")
@@ -36,8 +38,15 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                 yield entered
             return
         request.getfixturevalue("hosts")
-        with make_host() as host, open_worker(host.instance(INSTANCE), machine().arch) as entered:
-            yield entered
+        with make_host() as host, CoreCi(hosts={machine().arch: host}) as service:
+            instance, wanted = host.instance(INSTANCE), Wanted()
+            if request.param == "core-ci":
+                patch.setenv("HOME", str(folder))
+                (folder / ".ansible-core-ci.key").write_text(f"{USER} {PASSWORD}\n")
+                said = {"worker": "core-ci", "remote_provider": "aws", "remote_endpoint": service.endpoint}
+                instance, wanted = Instance.from_dict(INSTANCE, said), Wanted(pythons=(PYTHON,))
+            with open_worker(instance, machine().arch, wanted) as entered:
+                yield entered
 
 
 def run(worker: Worker, *argv: str) -> tuple[Ended, list[str]]:
