@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = "spare-tire component 1"
 RECORD = "record.json"
-_EPOCH = "1580601600"  # 2020-02-02, as the backend has it where nobody gives a moment; ZIP knows none before 1980
+_EPOCH = "315532800"  # 1980-01-01, the first moment that ZIP knows, which pex gives its files, too
 _SHEBANG = "/usr/bin/env python3"
 
 

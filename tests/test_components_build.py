@@ -13,6 +13,7 @@ import pytest
 
 from tasks.components import main
 from tests.monorepos import MATRIX, ROOT, copy_example, write
+from tests.publishes import snapshot
 
 REPOSITORY = Path(__file__).parent.parent
 OUT = Path("dist/components")
@@ -120,10 +121,13 @@ def test_the_same_sources_are_the_same_bytes(here: Path, outputs: Path) -> None:
         subprocess.run(command, cwd=here, env=environment, check=True, capture_output=True)
     finally:
         os.umask(before)
-    for path in outputs.rglob("*.*"):
-        assert (here / OUT / path.relative_to(outputs)).is_dir() or path.read_bytes() == (
-            here / OUT / path.relative_to(outputs)
-        ).read_bytes()
+    assert snapshot(here / OUT) == snapshot(outputs)
+
+
+def test_the_moment_is_fixed_where_nobody_fixes_it(outputs: Path) -> None:
+    for path in [*outputs.rglob("*.whl"), *outputs.rglob("*.pex")]:
+        with zipfile.ZipFile(path) as archive:
+            assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 # ── What is built again ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -206,6 +210,9 @@ def test_a_snapshot_needs_commits(here: Path, capsys: pytest.CaptureFixture[str]
         "error: .: the version of a snapshot is the number of its commits, and git tells none: fatal: not a git"
     )
     assert not (tmp_path / OUT).exists()
+    git("init", "--quiet", cwd=here)
+    assert main(["build"]) == 2
+    assert "and git tells none: " in said(capsys)
 
 
 def test_a_release_candidate_is_normalised(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

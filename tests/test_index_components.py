@@ -112,6 +112,15 @@ def test_an_index_is_read_over_http(here: Path, published: Path, capsys: pytest.
         assert components.main(["build", f"{ROOT}/acme/text", f"--index={url}"]) == 3
 
 
+def test_an_index_of_another_tool_tells_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, {"other/simple/index.html": '<a href="demo/">demo</a>'})
+    with serving(here / "other") as url:
+        assert components.main(["build", f"{ROOT}/acme/text", f"--index={url}"]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {url}simple/index.json: there is no such page; name an index of spare-tire's\n"
+    )
+
+
 class Handler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
@@ -122,9 +131,11 @@ def serving(folder: Path) -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def digest(path: Path) -> str:
