@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +156,34 @@ LOCKS = sorted(path.stem for path in ROOT.glob("requirements/*.in"))
 
 def test_the_main_job_is_plan_build_publish() -> None:
     assert [name for name, session in SESSIONS.items() if session.default] == ["plan", "build", "publish"]
+
+
+TIDY = """\
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("ready", flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(1)
+    print("tidied up", flush=True)
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("stage", ["plan", "build", "publish"])
+def test_an_interrupted_stage_may_tidy_up_before_nox_ends_it(tmp_path: Path, stage: str) -> None:
+    shutil.copy(ROOT / "noxfile.py", tmp_path)
+    for name, text in {f"requirements/{stage}.txt": "", "tasks/__init__.py": "", f"tasks/{stage}.py": TIDY}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    argv = [sys.executable, "-m", "nox", "--no-install", "-s", stage]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stdout is not None
+        next(line for line in running.stdout if line == "ready\n")
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+        assert "tidied up\n" in list(running.stdout)
+    assert running.returncode == 130
 
 
 @pytest.mark.parametrize("name", SESSIONS)
