@@ -176,8 +176,9 @@ def test_a_termination_that_follows_an_interrupt_ends_no_tidying_up(tmp_path: Pa
     next(line for line in running.stderr if line.endswith(": waiting\n"))
 
     running.send_signal(signal.SIGINT)
-    time.sleep(0.3)
-    running.send_signal(signal.SIGTERM)
+    while running.poll() is None:
+        time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=30)
 
     assert running.returncode == 130, err
