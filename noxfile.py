@@ -76,14 +76,18 @@ def plan(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build the planned wheels that this machine can build, or those of one INSTANCE."""
     install(session, "build")
-    session.run("python", "-m", "tasks.build", *session.posargs, success_codes=DONE["build"], terminate_timeout=FAREWELL)
+    session.run(
+        "python", "-m", "tasks.build", *session.posargs, success_codes=DONE["build"], terminate_timeout=FAREWELL
+    )
 
 
 @nox.session
 def publish(session: nox.Session) -> None:
     """Publish the built wheels to the package index; ``-- --serve`` shows a directory index."""
     install(session, "publish")
-    session.run("python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"], terminate_timeout=FAREWELL)
+    session.run(
+        "python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"], terminate_timeout=FAREWELL
+    )
 
 
 @nox.session(default=False, tags=["check"])

@@ -168,7 +168,9 @@ def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Pa
 
 def test_a_termination_that_follows_an_interrupt_ends_no_tidying_up(tmp_path: Path) -> None:
     # A build tool that takes its time, and nox, which sends SIGTERM 0.3 s after a Ctrl-C.
-    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('waiting', flush=True); time.sleep(61)"
+    stubborn = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('waiting', flush=True); time.sleep(61)"
+    )
     slow = action(make_sdist(tmp_path / "sdists", "slow", before=stubborn))
     write_plan(tmp_path / "build/plan.json", slow)
     running = build(tmp_path, "--verbose")
