@@ -161,8 +161,8 @@ def test_the_main_job_is_plan_build_publish() -> None:
 TIDY = """\
 import signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     time.sleep(1)
