@@ -7,6 +7,7 @@ hosts are the user's; the host key is always checked, and nobody is ever asked f
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 from dataclasses import dataclass
@@ -180,4 +181,6 @@ def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
     last = words[-1] if words else "the connection ended before the host had said what it is"
     if "Permission denied" in said:
         last += "; it takes none of the keys that the agent, identity_file or your ssh configuration offer"
+        if address.identity_file and not os.path.isfile(os.path.expanduser(address.identity_file)):  # noqa: PTH111, PTH113 - never raise
+            last += f"; {address.identity_file}, the identity_file, is not a file here"
     return ServiceFailed(f"{host} cannot be reached by ssh: {last}")
