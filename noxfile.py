@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import nox
@@ -63,6 +64,7 @@ PARTLY = {"plan": [1], "build": [1, 3], "publish": [1]}
 DONE = {stage: [0, *(codes if "TF_BUILD" in os.environ else [])] for stage, codes in PARTLY.items()}
 FAREWELL = 180
 """Seconds that an interrupted stage has to give machines back and to tidy up; nox' own default is half a second."""
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # else nox ends, and what it has started goes on
 
 
 @nox.session
