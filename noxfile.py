@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import nox
@@ -63,27 +64,34 @@ PROGRAMS = {
 # a stage that has done a part of its work says so (`tasks.services.ci`, PARTLY), and the session goes along with it.
 PARTLY = {"plan": [1], "build": [1, 3], "publish": [1]}
 DONE = {stage: [0, *(codes if "TF_BUILD" in os.environ else [])] for stage, codes in PARTLY.items()}
+FAREWELL = 180
+"""Seconds that an interrupted stage has to give machines back and to tidy up; nox' own default is half a second."""
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # else nox ends, and what it has started goes on
 
 
 @nox.session
 def plan(session: nox.Session) -> None:
     """Find out which wheels are missing, and write the plan to build them."""
     install(session, "plan")
-    session.run("python", "-m", "tasks.plan", *session.posargs, success_codes=DONE["plan"])
+    session.run("python", "-m", "tasks.plan", *session.posargs, success_codes=DONE["plan"], terminate_timeout=FAREWELL)
 
 
 @nox.session
 def build(session: nox.Session) -> None:
     """Build the planned wheels that this machine can build, or those of one INSTANCE."""
     install(session, "build")
-    session.run("python", "-m", "tasks.build", *session.posargs, success_codes=DONE["build"])
+    session.run(
+        "python", "-m", "tasks.build", *session.posargs, success_codes=DONE["build"], terminate_timeout=FAREWELL
+    )
 
 
 @nox.session
 def publish(session: nox.Session) -> None:
     """Publish the built wheels to the package index; ``-- --serve`` shows a directory index."""
     install(session, "publish")
-    session.run("python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"])
+    session.run(
+        "python", "-m", "tasks.publish", *session.posargs, success_codes=DONE["publish"], terminate_timeout=FAREWELL
+    )
 
 
 @nox.session(default=False)

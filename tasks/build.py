@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from tasks import console, options
 from tasks.core import build_report, records
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     Clock = Callable[[], datetime]
 
 CACHE = Path(".cache")
+_BY_GRAVITY = (Refused, BadInput, ServiceFailed)
+"""Where some places have no worker the first of these gives the exit code: with that of the last one a CI goes on."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,7 +111,9 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         raise ServiceFailed(f"{where}: {error.strerror or error}; what was built is kept, a rerun goes on") from error
     code = _tell(outcomes, chosen, terminal)
     if unvisited:
-        raise type(unvisited[0])(*(message for error in unvisited for message in error.messages))
+        found = {code, *(error.exit_code for error in unvisited)}
+        gravest = next(kind for kind in _BY_GRAVITY if kind.exit_code in found)
+        raise gravest(*(message for error in unvisited for message in error.messages))
     return code
 
 
@@ -300,20 +304,29 @@ def _clock(environ: Mapping[str, str]) -> Clock:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Take SIGTERM, and a terminal that closes, for Ctrl-C: children are killed and what was built is kept."""
+    """Take SIGTERM, and a terminal that closes, for Ctrl-C: children are killed and what was built is kept.
 
-    def interrupt(_number: int, _frame: object) -> NoReturn:
+    One that comes when that is under way says nothing new, and ends no tidying up: nox sends SIGTERM right after a
+    Ctrl-C. A second Ctrl-C is somebody's impatience, and does.
+    """
+    is_ending = False
+
+    def interrupt(number: int, _frame: object) -> None:
+        nonlocal is_ending
+        if is_ending and number != signal.SIGINT:
+            return
+        is_ending = True
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if is_ending and number != signal.SIGINT else handler)
 
 
 def _positive(text: str) -> int:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tasks.build import main
-from tasks.core.matrix import Rules
+from tasks.core.matrix import Instance, Rules
+from tasks.core.plan import Plan
 from tasks.core.provenance import recipe_of
 from tasks.core.targets import PythonTag
 from tasks.wheelfile import sha256_of
@@ -277,6 +278,40 @@ def test_a_server_that_does_not_have_the_sdist_is_a_failed_service(
     assert main([]) == 3
 
     assert capsys.readouterr().err == f"error: {sdist.as_uri()}: cannot be read: No such file or directory\n"
+
+
+def test_a_refused_wheel_goes_before_a_worker_that_is_not_reached(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tampered = action(make_sdist(here / "sdists", "ham"), instance="host/1")
+    tampered = replace(tampered, sdist=replace(tampered.sdist, sha256="0" * 64))
+    host = Instance(name="host/1", worker="ssh", host="127.0.0.1", port=1)
+    unreachable = action(make_sdist(here / "sdists", "spam"), instance="host/1")
+    plan = Plan(matrix="0" * 64, instances={"host/1": host}, actions=(tampered, unreachable))
+    PLAN.parent.mkdir()
+    PLAN.write_bytes(plan.to_json())
+
+    assert main(["--quiet", "host/1"]) == 4
+
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == (
+        f"error: host/1,arch={unreachable.arch}: 127.0.0.1 cannot be reached by ssh: "
+        "ssh: connect to host 127.0.0.1 port 1: Connection refused"
+    )
+
+
+def test_without_an_ssh_there_is_a_message(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Instance(name="host/1", worker="ssh", host="127.0.0.1", port=1)
+    spam = action(make_sdist(here / "sdists", "spam"), instance="host/1")
+    PLAN.parent.mkdir()
+    PLAN.write_bytes(Plan(matrix="0" * 64, instances={"host/1": host}, actions=(spam,)).to_json())
+    monkeypatch.setenv("PATH", str(here))
+
+    assert main(["host/1"]) == 2
+
+    assert capsys.readouterr().err == "error: ssh cannot be started: there is no such program on PATH\n"
 
 
 # ── What is asked for ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -166,6 +166,29 @@ def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Pa
     }
 
 
+def test_a_termination_that_follows_an_interrupt_ends_no_tidying_up(tmp_path: Path) -> None:
+    # A build tool that takes its time, and nox, which sends SIGTERM 0.3 s after a Ctrl-C.
+    stubborn = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('waiting', flush=True); time.sleep(61)"
+    )
+    slow = action(make_sdist(tmp_path / "sdists", "slow", before=stubborn))
+    write_plan(tmp_path / "build/plan.json", slow)
+    running = build(tmp_path, "--verbose")
+    assert running.stderr is not None
+    next(line for line in running.stderr if line.endswith(": waiting\n"))
+
+    running.send_signal(signal.SIGINT)
+    while running.poll() is None:
+        time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=30)
+
+    assert running.returncode == 130, err
+    assert err.endswith("error: interrupted; run the same command again to go on\n")
+    assert not processes_below(tmp_path)
+    assert left_in(tmp_path / "tmp") == []
+
+
 def test_a_killed_controller_takes_its_builds_along_and_a_rerun_goes_on(tmp_path: Path) -> None:
     silent = "print('waiting', flush=True)\nwhile time.time() < float(os.environ['UNTIL']): time.sleep(0.1)"
     first = action(make_sdist(tmp_path / "sdists", "spam"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +21,7 @@ from pip._internal.models.index import PyPI, TestPyPI
 import noxfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from packaging.utils import NormalizedName
 
@@ -153,6 +156,43 @@ LOCKS = sorted(path.stem for path in ROOT.glob("requirements/*.in"))
 
 def test_the_main_job_is_plan_build_publish() -> None:
     assert [name for name, session in SESSIONS.items() if session.default] == ["plan", "build", "publish"]
+
+
+TIDY = """\
+import signal, sys, time
+def interrupt(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
+signal.signal(signal.SIGINT, interrupt)
+signal.signal(signal.SIGTERM, interrupt)
+try:
+    print("ready", flush=True)
+    time.sleep(20)
+except KeyboardInterrupt:
+    time.sleep(1)
+    print("tidied up", flush=True)
+    sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("stage", ["plan", "build", "publish"])
+@pytest.mark.parametrize(
+    ("number", "send"), [(signal.SIGINT, os.killpg), (signal.SIGTERM, os.kill)], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_an_interrupted_stage_may_tidy_up_before_nox_ends_it(
+    tmp_path: Path, stage: str, number: int, send: Callable[[int, int], None]
+) -> None:
+    shutil.copy(ROOT / "noxfile.py", tmp_path)
+    for name, text in {f"requirements/{stage}.txt": "", "tasks/__init__.py": "", f"tasks/{stage}.py": TIDY}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    argv = [sys.executable, "-m", "nox", "--no-install", "-s", stage]
+    with subprocess.Popen(argv, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stdout is not None
+        next(line for line in running.stdout if line == "ready\n")
+        send(running.pid, number)  # a terminal sends Ctrl-C to all, others SIGTERM to the one that they started
+        assert "tidied up\n" in list(running.stdout)
+    assert running.returncode == 130
 
 
 @pytest.mark.parametrize("name", SESSIONS)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tasks import process
 from tasks.core import ansible_test as lines
-from tasks.core.errors import ServiceFailed
+from tasks.core.errors import BadInput, ServiceFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,15 +150,24 @@ class AnsibleTest:
 
 
 def _hand_credentials(users: Path, home: Path) -> None:
-    """Let ansible-test find the user's credentials, whose files stay where they are."""
+    """Let ansible-test find the user's credentials, whose files stay where they are. Raises :class:`BadInput`."""
     key, auth = ".ansible-core-ci.key", ".ansible-core-ci.auth"
     if (users / key).exists():
         (home / key).symlink_to(users / key)
     if (users / auth).exists():
-        user, _, file = (users / auth).read_text(encoding="utf-8").strip().partition(" ")
-        (home / auth).write_text(f"{user} {Path(file.strip()).expanduser()}\n", encoding="utf-8")
+        user, file = _user_and_key(users / auth)
+        (home / auth).write_text(f"{user} {file}\n", encoding="utf-8")
     step, temporary = (os.environ.get(name) for name in ("SYSTEM_TASKINSTANCEID", "AGENT_TEMPDIRECTORY"))
     if step and temporary:  # a step attaches one key, whatever number of instances it asks for
         shared = Path(temporary, f"spare-tire-{step}")
         for suffix in ("", ".pub"):
             (home / f".ansible/test/ansible-core-ci{suffix}").symlink_to(f"{shared}{suffix}")
+
+
+def _user_and_key(auth: Path) -> tuple[str, Path]:
+    try:
+        user, file = auth.read_text(encoding="utf-8").strip().split(maxsplit=1)
+        return user, Path(file).expanduser()
+    except (OSError, ValueError, RuntimeError) as error:  # the last where a ~NAME is nobody's home
+        reason = f": {error.strerror}" if isinstance(error, OSError) else ""
+        raise BadInput(f"{auth}{reason}: expected USER KEYFILE in one line of UTF-8, as docs/core-ci.md says") from None

@@ -7,6 +7,7 @@ hosts are the user's; the host key is always checked, and nobody is ever asked f
 
 from __future__ import annotations
 
+import os
 import shlex
 import threading
 from dataclasses import dataclass
@@ -79,14 +80,15 @@ class Address:
     def options(self, folder: Path) -> list[str]:
         """Return the client's options for it; ``folder`` gets the known host keys."""
         made = []
-        for flag, value in (("-l", self.user), ("-p", self.port), ("-i", self.identity_file), ("-J", self.jump)):
+        key = None if self.identity_file is None else _literal(self.identity_file)
+        for flag, value in (("-l", self.user), ("-p", self.port), ("-i", key), ("-J", self.jump)):
             made += [flag, str(value)] if value is not None else []
         if self.identity_file is not None:
             made += ["-o", "IdentitiesOnly=yes"]
         if self.host_key is not None:
             known = folder / "known_hosts"
             known.write_text("".join(f"{_ALIAS} {key}\n" for key in self.host_key), encoding="ascii")
-            made += ["-o", f"HostKeyAlias={_ALIAS}", "-o", f'UserKnownHostsFile="{known}"']
+            made += ["-o", f"HostKeyAlias={_ALIAS}", "-o", f'UserKnownHostsFile="{_literal(known)}"']
             made += ["-o", "GlobalKnownHostsFile=/dev/null"]
         return made
 
@@ -98,7 +100,7 @@ class Connection:
         """Take an empty directory of one's own, whose path is short enough for a socket."""
         self._address = address
         self._folder = folder
-        self._socket = folder / "s"
+        self._socket = _literal(folder / "s")
         self._lines: list[str] = []
         self._ready = threading.Event()
         self._over = threading.Event()
@@ -109,7 +111,7 @@ class Connection:
         Raises :class:`ServiceFailed` for a host that cannot be reached, :class:`Refused` for one that is another.
         """
         options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
-        argv = ["ssh", "-T", "-S", str(self._socket), *options, *self._address.options(self._folder)]
+        argv = ["ssh", "-T", "-S", self._socket, *options, *self._address.options(self._folder)]
         self._master = process.start([*argv, "--", self._address.host, "exec sh -s"], self._heard, listening=True)
         threading.Thread(target=self._attend, name="ssh", daemon=True).start()
         try:
@@ -129,7 +131,7 @@ class Connection:
         """Return the command line that has the host's ``agent`` do something; values are quoted."""
         quoted = shlex.join([agent, *words])
         options = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ControlMaster=no", "-o", "ProxyCommand=false"]
-        argv = ["ssh", "-F", "none", "-T", "-S", str(self._socket), *options]
+        argv = ["ssh", "-F", "none", "-T", "-S", self._socket, *options]
         return [*argv, "--", self._address.host, f"exec sh {quoted}"]
 
     def lost(self) -> bool:
@@ -159,6 +161,11 @@ class Connection:
             self._ready.set()
 
 
+def _literal(path: Path | str) -> str:
+    """Return a path as ssh takes it, where ``%`` begins a token."""
+    return str(path).replace("%", "%%")
+
+
 def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
     """Say why there is no connection, from what ssh and the host have said."""
     host, said = address.host, "\n".join(lines)
@@ -174,4 +181,6 @@ def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
     last = words[-1] if words else "the connection ended before the host had said what it is"
     if "Permission denied" in said:
         last += "; it takes none of the keys that the agent, identity_file or your ssh configuration offer"
+        if address.identity_file and not os.path.isfile(os.path.expanduser(address.identity_file)):  # noqa: PTH111, PTH113 - never raise
+            last += f"; {address.identity_file}, the identity_file, is not a file here"
     return ServiceFailed(f"{host} cannot be reached by ssh: {last}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_STEP = {"name", "displayName", "condition", "continueOnError", "env"}
+_STEP = {"name", "displayName", "condition", "continueOnError", "env", "timeoutInMinutes"}
 _KINDS = {
     "script": set[str](),
     "task": {"inputs"},
@@ -40,6 +40,8 @@ class Step:
     inputs: Mapping[str, str]
     artifact: str | None
     patterns: str
+    minutes: int
+    """Those that it may take; 0: as many as its job has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,8 @@ class Job:
     """An expression whose value is the legs, as JSON."""
     image: str
     steps: tuple[Step, ...]
+    minutes: int
+    """Those that it may take; after them nothing of it is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,8 @@ def _job(data: dict[str, Any]) -> Job:
     _only(data, known, "a job")
     matrix = data["strategy"]["matrix"] if "strategy" in data else None
     image = data["pool"]["vmImage"]
-    return Job(name=data["job"], matrix=matrix, image=image, steps=tuple(map(_step, data["steps"])))
+    steps, minutes = tuple(map(_step, data["steps"])), int(data.get("timeoutInMinutes", 60))
+    return Job(name=data["job"], matrix=matrix, image=image, steps=steps, minutes=minutes)
 
 
 def _step(data: dict[str, Any]) -> Step:
@@ -133,6 +138,7 @@ def _step(data: dict[str, Any]) -> Step:
         inputs=data.get("inputs", {}),
         artifact=data.get("artifact"),
         patterns=data.get("patterns", "**"),
+        minutes=int(data.get("timeoutInMinutes", 0)),
     )
 
 

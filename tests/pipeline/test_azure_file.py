@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.pipeline.azure_file import read
 from tests.pipeline.expressions import Scope, holds, runtime
@@ -106,6 +107,18 @@ def test_when_there_is_something_to_publish(build: str, reason: str, *, canceled
         status={"canceled": lambda _: canceled},
     )
     assert holds(PIPELINE.stages[2].condition, scope) == publishes
+
+
+def test_a_build_is_ended_before_its_job_so_that_what_was_built_is_kept() -> None:
+    (job,) = PIPELINE.stages[1].jobs
+    (build,) = (step for step in job.steps if "nox -s build" in step.value)
+    assert 0 < build.minutes <= job.minutes - 30
+    assert all(step.condition == "succeededOrFailed()" for step in job.steps[job.steps.index(build) + 1 :])
+
+    workflow = yaml.safe_load((ROOT / ".github/workflows/wheels.yml").read_text(encoding="utf-8"))
+    there = workflow["jobs"]["build"]
+    (same,) = (step for step in there["steps"] if "nox -s build" in step.get("run", ""))
+    assert (same["timeout-minutes"], there["timeout-minutes"]) == (build.minutes, job.minutes)
 
 
 @pytest.mark.parametrize(

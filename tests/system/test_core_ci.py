@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -444,6 +445,21 @@ def test_an_interrupted_run_gives_its_machine_back(
     assert settled(user), (service.requests, user.kept_track_of, processes(user))
     assert len(service.deleted) == 1
     assert quiet(remote)
+
+
+def test_a_termination_right_after_an_interrupt_leaves_no_machine(user: User, service: CoreCi) -> None:
+    user.plan(spam(user.folder))
+    service.slowness = 2
+    build = user.build()
+    asking(service, build)
+
+    build.process.send_signal(signal.SIGINT)
+    time.sleep(0.3)  # as nox does, which takes a Ctrl-C for its own
+    build.process.send_signal(signal.SIGTERM)
+
+    assert build.end()[0] == 130, build.said
+    assert settled(user), (service.requests, user.kept_track_of, processes(user))
+    assert len(service.deleted) == 1
 
 
 @PHASES

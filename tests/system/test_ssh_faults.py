@@ -197,6 +197,17 @@ def test_a_key_that_the_host_does_not_take_is_a_failed_service(host: Host, tmp_p
     )
 
 
+@pytest.mark.parametrize("what", ["nothing", "."])
+def test_a_key_that_is_no_file_is_named(host: Host, tmp_path: Path, what: str) -> None:
+    key = str(tmp_path / what)
+    write_plan(tmp_path, host.instance(INSTANCE, identity_file=key), spam(tmp_path))
+
+    build = Build(tmp_path)
+
+    assert build.end()[0] == 3
+    assert build.error.endswith(f" configuration offer; {key}, the identity_file, is not a file here")
+
+
 def test_a_host_that_is_not_there_is_a_failed_service(host: Host, tmp_path: Path) -> None:
     write_plan(tmp_path, host.instance(INSTANCE, port=23), spam(tmp_path))
     build = Build(tmp_path)

@@ -162,6 +162,25 @@ def test_a_variable_that_names_neither_is_refused(
     assert str(raised.value) == f"SPARE_TIRE_REMOTE_{variable} is {shown}, expected {expected}"
 
 
+@pytest.mark.parametrize("text", [b"", b"me", b"me ~nobody-has-this-name/key", b"\xff key"])
+def test_credentials_that_are_none_are_bad_input(home: Path, service: CoreCi, text: bytes) -> None:
+    (home / ".ansible-core-ci.auth").write_bytes(text)
+
+    with pytest.raises(BadInput) as raised:
+        lease(service.endpoint).__enter__()
+
+    said = f"{home}/.ansible-core-ci.auth: expected USER KEYFILE in one line of UTF-8, as docs/core-ci.md says"
+    assert str(raised.value) == said
+    assert service.requests == []
+
+
+def test_credentials_that_cannot_be_read_are_bad_input(home: Path, service: CoreCi) -> None:
+    (home / ".ansible-core-ci.auth").mkdir()
+
+    with pytest.raises(BadInput, match=r"\.ansible-core-ci\.auth: Is a directory: expected USER KEYFILE in one line"):
+        lease(service.endpoint).__enter__()
+
+
 def test_notes_that_others_may_read_are_refused(home: Path, service: CoreCi) -> None:
     state = leave(home, service.endpoint).parent
     state.chmod(0o755)
