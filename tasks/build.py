@@ -29,6 +29,7 @@ from tasks.services.sources import fetch_sources
 from tasks.services.website import Website
 from tasks.stores.directory import DirectoryStore
 from tasks.workers import Wanted, open_worker
+from tasks.workers.core_ci import give_back
 from tasks.workers.outcomes import shared
 from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit
@@ -82,10 +83,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="have this machine's package manager install what the matrix names as system_packages; mostly takes root",
     )
+    parser.add_argument(
+        "--give-back",
+        action="store_true",
+        help="build nothing: give machines back to core-ci that killed runs of this user have left",
+    )
     return ci.ended("build", console.run(parser, argv, ci.telling("build", _stage)))
 
 
 def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
+    if chosen.give_back:
+        return _give_back(chosen, terminal)
     plan = _read_plan(chosen.plan)
     wish = Wish.parse(chosen.instance) if chosen.instance else None
     job_data = JobData.parse(os.environ["JOB_DATA"]) if os.environ.get("JOB_DATA") else None
@@ -115,6 +123,14 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         gravest = next(kind for kind in _BY_GRAVITY if kind.exit_code in found)
         raise gravest(*(message for error in unvisited for message in error.messages))
     return code
+
+
+def _give_back(chosen: argparse.Namespace, terminal: Console) -> int:
+    if chosen.instance:
+        raise BadInput(f"--give-back builds nothing: leave out {chosen.instance}")
+    if not give_back(Aside(terminal, os.environ)):
+        raise ServiceFailed("there is a machine that core-ci did not take back: its own time limit ends it")
+    return 0
 
 
 def _wanted(actions: Sequence[Action], chosen: argparse.Namespace, aside: Aside) -> Wanted:

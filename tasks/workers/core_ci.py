@@ -94,25 +94,51 @@ class Lease:
         )
 
     def _given_back(self, folder: Path) -> bool:
-        """Give back the instance that a visit, ours or one that was killed, has noted; say whether that is done."""
+        return _given_back(folder, self._aside, is_ours=folder == self._folder)
+
+
+def give_back(aside: Aside) -> bool:
+    """Give back what killed visits of this user have left, and make none; say whether nothing is left.
+
+    For what is thrown away with its notes after a run: a CI's agent.
+    """
+    parent = _state(os.environ)
+    if not parent.exists():
+        return True
+    done: list[bool] = []
+
+    def may_go(folder: Path) -> bool:
+        done.append(_given_back(folder, aside, is_ours=False))
+        return done[-1]
+
+    try:
+        with scratch(private_directory(parent), "visit-", may_go):
+            pass
+    except OSError as error:
+        raise BadInput(f"what earlier visits have left cannot be looked at: {error}") from error
+    return all(done)
+
+
+def _given_back(folder: Path, aside: Aside, *, is_ours: bool) -> bool:
+    """Give back the instance that a visit, ours or one that was killed, has noted; say whether that is done."""
+    try:
+        address = (folder / NOTE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+    with Http(patience=_PATIENCE) as http:
         try:
-            address = (folder / NOTE).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return True
-        with Http(patience=_PATIENCE) as http:
-            try:
-                answer = http.delete(address, _status)
-            except Unanswered as error:
-                answer = error.reason
-        if answer is None:
-            (folder / NOTE).unlink()
-            if folder != self._folder:
-                self._aside.warn("an instance that an earlier run had left was given back to core-ci")
-            return True
-        is_old = time.time() - (folder / NOTE).stat().st_mtime > _GIVEN_UP
-        then = "it is a day old, and given up" if is_old else "the next visit to any core-ci instance tries again"
-        self._aside.warn(f"an instance could not be given back to core-ci: {answer}; {then}")
-        return is_old
+            answer = http.delete(address, _status)
+        except Unanswered as error:
+            answer = error.reason
+    if answer is None:
+        (folder / NOTE).unlink()
+        if not is_ours:
+            aside.warn("an instance that an earlier run had left was given back to core-ci")
+        return True
+    is_old = time.time() - (folder / NOTE).stat().st_mtime > _GIVEN_UP
+    then = "it is a day old, and given up" if is_old else "the next visit to any core-ci instance tries again"
+    aside.warn(f"an instance could not be given back to core-ci: {answer}; {then}")
+    return is_old
 
 
 def _status(reply: Reply) -> str | None:

@@ -54,9 +54,10 @@ def test_a_step_installs_nox_or_calls_it_and_the_names_of_stages_are_those_of_se
     assert [(stage, script.split(" -- ")[0]) for stage, script in scripts if script != install] == [
         ("plan", "nox -s plan"),
         ("build", "nox -s build"),
+        ("build", "nox -s build"),
         ("publish", "nox -s publish"),
     ]
-    assert len(scripts) == 6
+    assert len(scripts) == 7
 
 
 def test_only_publishing_names_credentials() -> None:
@@ -111,13 +112,16 @@ def test_when_there_is_something_to_publish(build: str, reason: str, *, canceled
 
 def test_a_build_is_ended_before_its_job_so_that_what_was_built_is_kept() -> None:
     (job,) = PIPELINE.stages[1].jobs
-    (build,) = (step for step in job.steps if "nox -s build" in step.value)
+    build, giving_back = (step for step in job.steps if "nox -s build" in step.value)
     assert 0 < build.minutes <= job.minutes - 30
-    assert all(step.condition == "succeededOrFailed()" for step in job.steps[job.steps.index(build) + 1 :])
+    after = job.steps[job.steps.index(build) + 1 :]
+    assert [step.condition for step in after] == ["succeededOrFailed()", "succeededOrFailed()", "always()"]
+    assert (after[-1], giving_back.value) == (giving_back, "nox -s build -- --give-back")
 
     workflow = yaml.safe_load((ROOT / ".github/workflows/wheels.yml").read_text(encoding="utf-8"))
     there = workflow["jobs"]["build"]
-    (same,) = (step for step in there["steps"] if "nox -s build" in step.get("run", ""))
+    same, last = (step for step in there["steps"] if "nox -s build" in step.get("run", ""))
+    assert (last["run"], last["if"]) == (giving_back.value, "${{ always() }}")
     assert (same["timeout-minutes"], there["timeout-minutes"]) == (build.minutes, job.minutes)
 
 

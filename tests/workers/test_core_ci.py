@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tasks import build
 from tasks.console import Console
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.matrix import Instance
@@ -117,6 +118,58 @@ def test_one_that_cannot_be_given_back_is_tried_again_for_a_day(home: Path, caps
     enter_in_vain()
     assert f"{said}it is a day old, and given up" in capsys.readouterr().err.splitlines()
     assert not left.exists()
+
+
+def test_what_was_left_is_given_back_without_a_visit(
+    home: Path, service: CoreCi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = leave(home, service.endpoint)
+    service.running[str(uuid.UUID(int=4, version=4))] = (None, 0.0)
+
+    assert build.main(["--give-back"]) == 0
+    assert service.running == {}
+    assert list(left.parent.iterdir()) == []
+    said = "warning: an instance that an earlier run had left was given back to core-ci"
+    assert capsys.readouterr().err.splitlines() == [said]
+
+    assert build.main(["--give-back"]) == 0
+    assert len(service.requests) == 1
+
+
+def test_where_nothing_ever_was_noted_nothing_is_given_back_nor_made(home: Path) -> None:
+    assert build.main(["--give-back"]) == 0
+    assert list(home.iterdir()) == []
+
+
+def test_what_is_not_taken_back_is_a_failed_service(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    left = leave(home, nowhere())
+
+    assert build.main(["--give-back"]) == 3
+    assert left.exists()
+    last = "error: there is a machine that core-ci did not take back: its own time limit ends it"
+    assert capsys.readouterr().err.splitlines()[-1] == last
+
+
+def test_giving_back_builds_nothing(home: Path, service: CoreCi, capsys: pytest.CaptureFixture[str]) -> None:
+    leave(home, service.endpoint)
+
+    assert build.main(["--give-back", "local"]) == 2
+    assert capsys.readouterr().err == "error: --give-back builds nothing: leave out local\n"
+    assert service.requests == []
+
+
+def test_notes_that_others_may_read_are_not_acted_upon(
+    home: Path, service: CoreCi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = leave(home, service.endpoint).parent
+    state.chmod(0o755)
+
+    assert build.main(["--give-back"]) == 2
+    said = (
+        f"what earlier visits have left cannot be looked at: {state} is not a directory of this user alone (mode 0700)"
+    )
+    assert capsys.readouterr().err == f"error: {said}\n"
+    assert service.requests == []
 
 
 def test_a_service_that_is_not_there_is_said_so(home: Path) -> None:
