@@ -22,5 +22,8 @@ for left in "$root"/visit-*; do
 done
 find "$root/files" -path "$root/files/*" -prune -mtime +14 -exec rm -rf {} \; 2>/dev/null
 
+if [ -d "$visit/run" ]; then
+    printf 'spare-tire-fact visit goes on\n'
+fi
 mkdir -p "$visit/run" "$root/files" || exit 3
 cat >"$visit/agent.sh" <<'spare-tire-end' || exit 3

@@ -257,13 +257,13 @@ class SshWorker:
             if self._stopping.wait(pause) or time.monotonic() - began > COMING_BACK:
                 break
             try:
-                self._connect()
+                facts = self._connect()
             except ServiceFailed as error:
                 last = str(error)
             except Refused as error:
                 return HostLost(f"{lost}, and {error}")
             else:
-                return None
+                return None if "visit" in facts else HostLost(f"{lost}, and comes back without what was sent there")
         return HostLost(f"{lost}, and does not come back: {last}")
 
 

@@ -144,6 +144,26 @@ def test_a_host_that_vanishes_and_does_not_come_back_costs_only_what_was_not_bui
     assert wheels(tmp_path) == [wheel_of(first)]
 
 
+def test_a_host_that_comes_back_without_its_files_costs_only_what_was_not_built(host: Host, tmp_path: Path) -> None:
+    """As one that restarts does whose directory for temporary files is in memory."""
+    first, slow = spam(tmp_path), spam(tmp_path, "slow", before=WAIT, patient=9)
+    write_plan(tmp_path, host.instance(INSTANCE), first, slow)
+    build = Build(tmp_path, "--jobs=2")
+    build.until("slow-1.0-cp311-cp311-linux_x86_64.whl: waiting", "built spam-1.0")
+
+    host.run("rm -rf /tmp/spare-tire-0")
+    host.cut()
+
+    code, became = build.end()
+    assert (code, became["spam"]["outcome"], became["slow"]["outcome"]) == (1, "built", "failed")
+    lost = (
+        f"debian/12,arch=x86_64: the connection to {host.address} was lost, and comes back without what was sent there"
+    )
+    assert became["slow"]["reason"] == lost
+    assert wheels(tmp_path) == [wheel_of(first)]
+    assert eventually(lambda: quiet(host))
+
+
 def test_a_host_that_comes_back_as_another_is_not_gone_on_with(host: Host) -> None:
     with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
         host.change_key()
