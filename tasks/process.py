@@ -167,7 +167,7 @@ class Running:
     def tell(self, text: str) -> None:
         """Write to a program that listens; one that has ended hears nothing, and nothing is raised for it."""
         assert self._process.stdin is not None  # noqa: S101 - for the type checker
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # the latter where the thread that waits has closed it
             self._process.stdin.write(text.encode())
             self._process.stdin.flush()
 

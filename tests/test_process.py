@@ -251,3 +251,13 @@ def test_an_error_in_the_reader_of_the_lines_kills_the_group() -> None:
         stream(sh("sleep 60 & echo $!; wait"), fail)
 
     assert has_ended(int(str(caught.value)))
+
+
+def test_a_program_that_has_ended_hears_nothing_and_nothing_is_raised_for_it() -> None:
+    """Whether its end is known already, which is another thread's business, or not."""
+    running = start(["true"], print, listening=True)
+    time.sleep(0.2)
+    running.tell("one\n")
+
+    assert running.wait().returncode == 0
+    running.tell("another\n")
