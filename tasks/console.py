@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -14,6 +15,7 @@ from tasks.core.logs import message as clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import NoReturn
 
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
@@ -141,6 +143,15 @@ def run(
         console.error(f"this is a fault of spare-tire, please report it: {type(error).__name__}: {error}")
         console.error("--verbose shows where it happened")
         return SpareTireError.exit_code
+
+
+def leave(code: int) -> NoReturn:
+    """End the process at once, with nothing tidied up but what was printed."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it is, where its descriptor was closed
+            with contextlib.suppress(OSError):
+                stream.flush()
+    os._exit(code)
 
 
 def emit_json(document: object) -> None:

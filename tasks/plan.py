@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-import sys
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
@@ -299,7 +298,4 @@ def _tell(plan: Plan, chosen: argparse.Namespace, terminal: Console) -> None:
 
 if __name__ == "__main__":
     gc.disable()  # a plan makes a hundred thousand values and drops none: looking for garbage takes a fifth of its time
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # to free them one by one, too, would take a tenth of its time
+    console.leave(main())  # to free them one by one, too, would take a tenth of its time

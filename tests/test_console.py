@@ -120,3 +120,14 @@ def test_a_table_keeps_its_first_column_whole(
     lines = [line.rstrip() for line in capsys.readouterr().err.splitlines()]
     assert lines[3].startswith(" a-long-name-of-a-target   one two")
     assert "".join(line[26:] for line in lines[3:]).split() == ["one", "two", "three", "four", "five", "[six]"]
+
+
+@pytest.mark.parametrize("redirected", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stage_that_leaves_at_once_does_so_with_closed_streams_too(tmp_path: Path, redirected: str) -> None:
+    command = f'"{sys.executable}" -m tasks.plan --quiet --plan plan.json {redirected}'
+    (tmp_path / "wheel_matrix.yml").write_text("packages: {}\n")
+    told = {**os.environ, "PYTHONPATH": str(ROOT), "SPARE_TIRE_INDEX": "none"}
+    ended = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=told, check=False)
+
+    assert ended.returncode == 0
+    assert (tmp_path / "plan.json").exists()
