@@ -189,6 +189,11 @@ def write_plan(file: Path, *actions: Action, workers: Mapping[str, str] | None =
     return file
 
 
+def errors(said: str) -> list[str]:
+    """Return the errors of what a stage has said; where there is no bubblewrap it warns besides."""
+    return [line for line in said.splitlines() if line.startswith("error: ")]
+
+
 def _indented(statements: str) -> str:
     return "\n".join(f"    {line}" for line in statements.splitlines())
 

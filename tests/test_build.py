@@ -16,7 +16,7 @@ from tasks.core.plan import Plan
 from tasks.core.provenance import recipe_of
 from tasks.core.targets import PythonTag
 from tasks.wheelfile import sha256_of
-from tests.builds import action, folder_to_build_in, machine, make_sdist, search_path, wheel_name, write_plan
+from tests.builds import action, errors, folder_to_build_in, machine, make_sdist, search_path, wheel_name, write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -230,10 +230,11 @@ def test_a_user_who_asks_for_system_packages_and_cannot_install_them_is_told_so(
 
     assert main(["--quiet", "--install-system-packages"]) == 3
 
-    assert capsys.readouterr().err == (
+    (said,) = errors(capsys.readouterr().err)
+    assert said == (
         "error: the local worker cannot be prepared (exit code 2): "
         "spare-tire: system packages that the matrix names, not installed, since that takes root: this is user 1001, "
-        "and neither sudo nor doas lets it without a password: libyaml-dev\n"
+        "and neither sudo nor doas lets it without a password: libyaml-dev"
     )
 
 
