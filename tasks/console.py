@@ -7,10 +7,11 @@ import contextlib
 import json
 import os
 import sys
+import traceback
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import INTERRUPTED, ServiceFailed, SpareTireError
+from tasks.core.errors import FAULT, INTERRUPTED, ServiceFailed, SpareTireError
 from tasks.core.logs import message as clean
 
 if TYPE_CHECKING:
@@ -137,12 +138,12 @@ def run(
     except KeyboardInterrupt:
         console.error("interrupted; run the same command again to go on")
         return INTERRUPTED
-    except Exception as error:
-        if options.verbose:
-            raise
+    except Exception as error:  # noqa: BLE001 - the last door
         console.error(f"this is a fault of spare-tire, please report it: {type(error).__name__}: {error}")
-        console.error("--verbose shows where it happened")
-        return SpareTireError.exit_code
+        if not options.verbose:
+            console.error("--verbose shows where it happened")
+        console.detail(traceback.format_exc().rstrip())
+        return FAULT
 
 
 def leave(code: int) -> NoReturn:

@@ -76,13 +76,15 @@ def test_a_message_shows_no_password_and_commands_no_ci(
 
 
 def test_a_fault_of_ours_is_one_line_and_with_verbose_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(error=ZeroDivisionError("oh")) == 1
+    assert run(error=ZeroDivisionError("oh")) == 70
     assert capsys.readouterr().err == (
         "error: this is a fault of spare-tire, please report it: ZeroDivisionError: oh\n"
         "error: --verbose shows where it happened\n"
     )
-    with pytest.raises(ZeroDivisionError):
-        run("--verbose", error=ZeroDivisionError("oh"))
+    assert run("--verbose", error=ZeroDivisionError("oh")) == 70
+    said = capsys.readouterr().err
+    assert said.startswith("error: this is a fault of spare-tire, please report it: ZeroDivisionError: oh\nTraceback ")
+    assert "in stage\n    raise error\nZeroDivisionError: oh\n" in said
 
 
 @pytest.mark.parametrize("streams", [">", "2>"])

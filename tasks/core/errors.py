@@ -41,4 +41,6 @@ class Refused(SpareTireError):
     exit_code = 4
 
 
+FAULT = 70
+"""The exit code of a fault of ours: EX_SOFTWARE of <sysexits.h>, so that it is not taken for a partial success."""
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it

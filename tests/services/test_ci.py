@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import noxfile
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.services import ci
 
@@ -29,16 +28,15 @@ def test_azure_is_told_of_a_stage_that_has_done_a_part(
 ) -> None:
     told = set()
     for code in (0, 1, 2, 3, 4, 130):
-        assert ci.ended(stage, code, AZURE) == code
+        ended = ci.ended(stage, code, AZURE)
         said = capsys.readouterr()
         assert said.out == ""
-        assert said.err in {"", "##vso[task.complete result=SucceededWithIssues]\n"}
-        told |= {code} if said.err else set()
+        if said.err:
+            assert (said.err, ended) == ("##vso[task.complete result=SucceededWithIssues]\n", 0)
+            told.add(code)
+        else:
+            assert ended == code
     assert told == partly
-
-
-def test_nox_takes_for_a_success_what_azure_is_told_of() -> None:
-    assert {stage: set(codes) for stage, codes in noxfile.PARTLY.items()} == ci.PARTLY
 
 
 def test_elsewhere_nobody_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,15 +88,6 @@ def test_what_stopped_a_stage_is_on_the_page_and_stops_it_still(tmp_path: Path) 
         ci.telling("build", stopped, environ)(None, None)
     said = "### Build was stopped\n\n- https://x.test/ is \\<gone\\>\n- two\n"
     assert (tmp_path / "summary").read_text() == said
-
-
-def test_a_fault_of_ours_is_no_partial_success(capsys: pytest.CaptureFixture[str]) -> None:
-    def faulty(_chosen: None, _terminal: None) -> int:
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        ci.telling("build", faulty, AZURE)(None, None)
-    assert capsys.readouterr() == ("", "##vso[task.complete result=Failed]\n")  # of two results the worse one counts
 
 
 def test_what_stopped_a_stage_takes_the_place_of_no_other_summary(
