@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 JOB_DATA_LIMIT = 128 * 1024
 """Bytes that one environment variable may have on Linux (``MAX_ARG_STRLEN``), its name among them."""
+OUTPUTS_LIMIT = 400_000
+"""Characters that all nodes together may have as JSON: GitHub takes a MiB of a job's outputs, counted as UTF-16."""
 _RESERVE = len("JOB_DATA=") + 1
 
 
@@ -20,7 +22,13 @@ def nodes(plan: Plan, plan_file: str) -> dict[str, dict[str, str]]:
     """Return the nodes by name, as existing pipelines read them: values are text, ``job_data`` is JSON in a string.
 
     The planning machine is not the building one, so a ``local`` instance gives a node only where it names an agent.
+    Where ``job_data`` would be too long for a variable, or for a CI's outputs, it names the plan's file instead.
     """
+    made = _nodes(plan, plan_file, JOB_DATA_LIMIT)
+    return made if len(json.dumps(made)) <= OUTPUTS_LIMIT else _nodes(plan, plan_file, 0)
+
+
+def _nodes(plan: Plan, plan_file: str, limit: int) -> dict[str, dict[str, str]]:
     made: dict[str, dict[str, str]] = {}
     for (name, arch), actions in plan.visits().items():
         instance = plan.instance(name, arch)
@@ -33,7 +41,7 @@ def nodes(plan: Plan, plan_file: str) -> dict[str, dict[str, str]]:
             "arch": arch,
             "python": lowest,
             "pythons": " ".join(others),
-            "job_data": _job_data(name, arch, actions, plan, plan_file),
+            "job_data": _job_data(name, arch, actions, plan, plan_file, limit),
         }
         if instance.agent is not None:
             node["agent"] = instance.agent
@@ -48,10 +56,12 @@ def _free_name(wished: str, taken: dict[str, dict[str, str]]) -> str:
     return name
 
 
-def _job_data(instance: str, arch: str, actions: tuple[Action, ...], plan: Plan, plan_file: str) -> str:
+def _job_data(
+    instance: str, arch: str, actions: tuple[Action, ...], plan: Plan, plan_file: str, limit: int
+) -> str:
     data: dict[str, Any] = {"instance": instance, "arch": arch, "packages": [_package(action) for action in actions]}
     text = json.dumps(data, sort_keys=True)
-    if len(text.encode()) + _RESERVE > JOB_DATA_LIMIT:
+    if len(text.encode()) + _RESERVE > limit:
         text = json.dumps({**data, "packages": [], "plan": plan_file, "matrix": plan.matrix}, sort_keys=True)
     return text
 

@@ -160,6 +160,14 @@ def test_job_data_that_would_outgrow_a_variable_names_the_plan_instead() -> None
     }
 
 
+def test_nodes_that_would_outgrow_a_cis_outputs_together_name_the_plan_instead() -> None:
+    each = [action(f"package-{number}", instance=f"x/{number % 8}") for number in range(900)]
+    found = [node["job_data"] for node in nodes(plan(*each), "build/plan.json").values()]
+    assert [json.loads(data)["plan"] for data in found] == ["build/plan.json"] * 8
+    few = nodes(plan(*each[:500]), "build/plan.json").values()
+    assert sum(len(json.loads(node["job_data"])["packages"]) for node in few) == 500
+
+
 def test_the_table_names_what_is_built_and_counts_the_rest() -> None:
     assert rows(plan(action())) == [
         ("a", "1", "", "", "1", ""),
