@@ -18,7 +18,7 @@ _KINDS = {
     "script": set[str](),
     "task": {"inputs"},
     "publish": {"artifact"},
-    "download": {"artifact", "patterns"},
+    "download": {"artifact"},
 }
 _CRON = re.compile(r"\d+ \d+ \S+ \S+ \S+")
 
@@ -39,7 +39,6 @@ class Step:
     env: Mapping[str, str]
     inputs: Mapping[str, str]
     artifact: str | None
-    patterns: str
     minutes: int
     """Those that it may take; 0: as many as its job has."""
 
@@ -52,6 +51,8 @@ class Job:
     matrix: str | None
     """An expression whose value is the legs, as JSON."""
     image: str
+    goes_on: bool
+    """Whether its failure is an issue of a run that goes on."""
     steps: tuple[Step, ...]
     minutes: int
     """Those that it may take; after them nothing of it is kept."""
@@ -115,11 +116,13 @@ def _stage(data: dict[str, Any], before: str | None) -> Stage:
 
 def _job(data: dict[str, Any]) -> Job:
     known = {"job", "pool", "workspace", "steps", "strategy", "timeoutInMinutes", "cancelTimeoutInMinutes"}
-    _only(data, known, "a job")
+    _only(data, {*known, "continueOnError"}, "a job")
     matrix = data["strategy"]["matrix"] if "strategy" in data else None
     image = data["pool"]["vmImage"]
     steps, minutes = tuple(map(_step, data["steps"])), int(data.get("timeoutInMinutes", 60))
-    return Job(name=data["job"], matrix=matrix, image=image, steps=steps, minutes=minutes)
+    return Job(
+        name=data["job"], matrix=matrix, image=image, goes_on=_goes_on(data), steps=steps, minutes=minutes
+    )
 
 
 def _step(data: dict[str, Any]) -> Step:
@@ -133,13 +136,16 @@ def _step(data: dict[str, Any]) -> Step:
         name=data.get("name"),
         title=data.get("displayName", f"{kind} {data.get('artifact', data[kind])}"),
         condition=data.get("condition", "succeeded()"),
-        goes_on=str(data.get("continueOnError", "false")).lower() == "true",
+        goes_on=_goes_on(data),
         env=data.get("env", {}),
         inputs=data.get("inputs", {}),
         artifact=data.get("artifact"),
-        patterns=data.get("patterns", "**"),
         minutes=int(data.get("timeoutInMinutes", 0)),
     )
+
+
+def _goes_on(data: Mapping[str, Any]) -> bool:
+    return str(data.get("continueOnError", "false")).lower() == "true"
 
 
 def _only(data: Mapping[str, Any], known: set[str], what: str) -> None:

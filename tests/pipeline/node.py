@@ -156,6 +156,18 @@ class Node:
         self._made.outputs.setdefault(self._stage.name, {}).setdefault(self._job.name, {})[name] = value
 
     def _task(self, step: Step) -> Done:
+        if step.value == "DownloadPipelineArtifact@2":
+            assert step.inputs.keys() == {"patterns", "path"}
+            folder = Path(self._filled(step.inputs["path"]))
+            folder.mkdir(parents=True, exist_ok=True)
+            pattern = _glob(step.inputs["patterns"])  # of paths that begin with the artifact's name
+            for name, kept in sorted(self._made.artifacts.items()):
+                for path in sorted(kept.rglob("*")):
+                    relative = Path(name, path.relative_to(kept))
+                    if path.is_file() and pattern.fullmatch(str(relative)):
+                        (folder / relative).parent.mkdir(parents=True, exist_ok=True)
+                        shutil.copy2(path, folder / relative)
+            return SUCCEEDED, {}, ""
         if step.value == "PublishTestResults@2":
             for path in sorted((self._workspace / "s").glob(self._filled(step.inputs["testResultsFiles"]))):
                 tests = ET.parse(path).iter("testcase")  # noqa: S314 - a test reads what a test wrote
@@ -186,17 +198,10 @@ class Node:
 
     def _download(self, step: Step) -> Done:
         assert step.value == "current"
-        pattern = _glob(step.patterns)
-        wanted = [step.artifact] if step.artifact else sorted(self._made.artifacts)
-        for name in wanted:
-            if name not in self._made.artifacts:
-                return FAILED, {}, f"there is no artifact {name}\n"
-            for path in sorted(self._made.artifacts[name].rglob("*")):
-                relative = path.relative_to(self._made.artifacts[name])
-                if path.is_file() and pattern.fullmatch(str(relative if step.artifact else Path(name, relative))):
-                    target = self._workspace / name / relative
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(path, target)
+        name = step.artifact or ""
+        if name not in self._made.artifacts:
+            return FAILED, {}, f"there is no artifact {name}\n"
+        shutil.copytree(self._made.artifacts[name], self._workspace / name, dirs_exist_ok=True)
         return SUCCEEDED, {}, ""
 
     def _record(self, step: Step, result: str, env: Mapping[str, str], log: str) -> None:

@@ -36,7 +36,8 @@ def _run_job(pipeline: Pipeline, event: Event, made: Run, stage: Stage, job: Job
     results = []
     for position, (name, leg) in enumerate(legs.items(), 1):
         node = Node(pipeline, event, made, stage, job, name, leg, repository, position)
-        results.append(node.run())
+        result = node.run()
+        results.append(ISSUES if result == FAILED and job.goes_on else result)
         made.nodes[f"{stage.name}.{name if job.matrix else job.name}"] = results[-1]
     return worst(results)
 

@@ -132,6 +132,15 @@ def test_how_a_step_ends_decides_on_those_after_it(
     assert done.result == result
 
 
+def test_a_job_that_goes_on_fails_its_steps_and_is_an_issue_of_the_run(tmp_path: Path) -> None:
+    steps = "- script: exit 3\n- script: 'true'\n"
+    goes_on = stage("a", steps).replace("    pool", "    continueOnError: 'true'\n    pool")
+    done = do(tmp_path, goes_on, stage("b", "- script: 'true'\n"))
+    assert [step.result for step in done.steps] == [FAILED, SKIPPED, SUCCEEDED]
+    assert done.nodes == {"a.a": ISSUES, "b.b": SUCCEEDED}
+    assert done.result == ISSUES
+
+
 def test_a_matrix_gives_a_node_for_each_leg_with_its_variables(tmp_path: Path) -> None:
     command = '##vso[task.setvariable variable=matrix;isOutput=true]{"x": {"n": "1", "image": "i"}, "y": {"n": "2"}}'
     nodes = stage(
@@ -176,9 +185,9 @@ def test_artifacts_go_from_job_to_job_by_name_and_pattern(tmp_path: Path) -> Non
         stage(
             "b",
             """\
-            - download: current
-              patterns: some-*/**
-            - script: cd "$(Pipeline.Workspace)"; find * -path s -prune -o -type f -print | sort
+            - task: DownloadPipelineArtifact@2
+              inputs: {patterns: some-*/**, path: $(Pipeline.Workspace)/taken}
+            - script: cd "$(Pipeline.Workspace)/taken"; find * -type f | sort
         """,
         ),
         stage(

@@ -16,6 +16,7 @@ from tests.pipeline.azure_file import read
 from tests.pipeline.results import Event
 from tests.pipeline.run import run
 from tests.stores.s3_servers import KEY_ID, SECRET
+from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -89,6 +90,7 @@ class Project:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes((ROOT / name).read_bytes())
                 target.chmod((ROOT / name).stat().st_mode)
+        make_wheel(made.repository / "vendor", "vendored")
         git(made.repository, "init", "--quiet")
         git(made.repository, "add", "--all")
         return made
@@ -124,7 +126,7 @@ class Project:
         variables = {
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL_S3": self.server.url,
-            "AWS_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
             "SPARE_TIRE_INDEX": f"s3://{self.bucket}/team",
             # A directory that is not there is an empty index; a website that is not there may be a wrong address.
             "SPARE_TIRE_READ_INDEX": f"{self.server.url}/{self.bucket}/team" if self.runs else "dist/index",

@@ -7,6 +7,7 @@ the credentials that it has on Azure Pipelines.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -64,10 +65,11 @@ def again(project: Project, first: Run) -> Between:
 
 @pytest.fixture(scope="module")
 def third(project: Project, again: Between) -> Run:
-    """A run with one package that cannot be built, and one that can."""
+    """A run with one package that cannot be built, and one that can; and a node whose only sdist is another one."""
     assert again.run.result == SUCCEEDED, again.run.log
     packages = project.sdist("broken", before="raise SystemExit('no such luck')") + project.sdist("sound")
-    return project.run(packages)
+    forged = re.sub("(?<=sha256=)[0-9a-f]{64}", "0" * 64, project.sdist("forged", target="there"))
+    return project.run(packages + forged)
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +158,21 @@ def test_a_package_that_cannot_be_built_costs_nothing_else(project: Project, thi
     assert third.result == ISSUES
     assert here("sound") in project.wheels
     assert here("broken") not in project.wheels
+
+
+def test_a_node_that_fails_costs_the_others_nothing(project: Project, third: Run) -> None:
+    builds = {step.node: step.result for step in third.steps if step.title.startswith("Build on")}
+    assert builds == {HERE: ISSUES, THERE: FAILED}, third.log
+    assert {node: third.nodes[f"build.{node}"] for node in builds} == {HERE: ISSUES, THERE: ISSUES}
+    assert there("forged") not in project.wheels
+    (report,) = (summary for summary in third.summaries if "forged" in summary and summary.startswith("### Build"))
+    assert "sha256" in report
+
+
+def test_what_the_repository_has_of_wheels_is_not_published(project: Project, third: Run) -> None:
+    assert (project.repository / "vendor/vendored-1.0-py3-none-any.whl").is_file()
+    assert third.stages["publish"] == SUCCEEDED
+    assert not any(wheel.startswith("vendored-") for wheel in project.wheels)
 
 
 def test_each_wheel_is_a_test_of_the_run(third: Run) -> None:
