@@ -56,9 +56,7 @@ def _free_name(wished: str, taken: dict[str, dict[str, str]]) -> str:
     return name
 
 
-def _job_data(
-    instance: str, arch: str, actions: tuple[Action, ...], plan: Plan, plan_file: str, limit: int
-) -> str:
+def _job_data(instance: str, arch: str, actions: tuple[Action, ...], plan: Plan, plan_file: str, limit: int) -> str:
     data: dict[str, Any] = {"instance": instance, "arch": arch, "packages": [_package(action) for action in actions]}
     text = json.dumps(data, sort_keys=True)
     if len(text.encode()) + _RESERVE > limit:

@@ -120,9 +120,7 @@ def _job(data: dict[str, Any]) -> Job:
     matrix = data["strategy"]["matrix"] if "strategy" in data else None
     image = data["pool"]["vmImage"]
     steps, minutes = tuple(map(_step, data["steps"])), int(data.get("timeoutInMinutes", 60))
-    return Job(
-        name=data["job"], matrix=matrix, image=image, goes_on=_goes_on(data), steps=steps, minutes=minutes
-    )
+    return Job(name=data["job"], matrix=matrix, image=image, goes_on=_goes_on(data), steps=steps, minutes=minutes)
 
 
 def _step(data: dict[str, Any]) -> Step:

@@ -157,10 +157,11 @@ class Node:
 
     def _task(self, step: Step) -> Done:
         if step.value == "DownloadPipelineArtifact@2":
-            assert step.inputs.keys() == {"patterns", "path"}
-            folder = Path(self._filled(step.inputs["path"]))
+            assert step.inputs.keys() == {"buildType", "itemPattern", "targetPath"}
+            assert step.inputs["buildType"] == "current"
+            folder = Path(self._filled(step.inputs["targetPath"]))
             folder.mkdir(parents=True, exist_ok=True)
-            pattern = _glob(step.inputs["patterns"])  # of paths that begin with the artifact's name
+            pattern = _glob(step.inputs["itemPattern"])  # of paths that begin with the artifact's name
             for name, kept in sorted(self._made.artifacts.items()):
                 for path in sorted(kept.rglob("*")):
                     relative = Path(name, path.relative_to(kept))

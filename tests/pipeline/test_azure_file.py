@@ -116,7 +116,9 @@ def test_when_there_is_something_to_publish(
     assert holds(PIPELINE.stages[2].condition, scope) == publishes
 
 
-@pytest.mark.parametrize(("going", "index", "keeps"), [(True, "", True), (True, "s3://b/team", False), (False, "", False)])
+@pytest.mark.parametrize(
+    ("going", "index", "keeps"), [(True, "", True), (True, "s3://b/team", False), (False, "", False)]
+)
 def test_the_index_is_kept_where_the_pipeline_names_none(index: str, *, going: bool, keeps: bool) -> None:
     step = PIPELINE.stages[2].jobs[0].steps[-1]
     scope = Scope(values={"variables": {"SPARE_TIRE_INDEX": index}}, status={"succeeded": lambda _: going})

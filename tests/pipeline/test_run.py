@@ -186,7 +186,7 @@ def test_artifacts_go_from_job_to_job_by_name_and_pattern(tmp_path: Path) -> Non
             "b",
             """\
             - task: DownloadPipelineArtifact@2
-              inputs: {patterns: some-*/**, path: $(Pipeline.Workspace)/taken}
+              inputs: {buildType: current, itemPattern: some-*/**, targetPath: $(Pipeline.Workspace)/taken}
             - script: cd "$(Pipeline.Workspace)/taken"; find * -type f | sort
         """,
         ),
