@@ -11,7 +11,7 @@ import traceback
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tasks.core.errors import FAULT, INTERRUPTED, ServiceFailed, SpareTireError
+from tasks.core.errors import FAULT, INTERRUPTED, INTERRUPTION, ServiceFailed, SpareTireError
 from tasks.core.logs import message as clean
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def run(
             console.error(message)
         return error.exit_code
     except KeyboardInterrupt:
-        console.error("interrupted; run the same command again to go on")
+        console.error(INTERRUPTION)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last door
         console.error(f"this is a fault of spare-tire, please report it: {type(error).__name__}: {error}")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,21 @@ def test_each_message_of_an_error_is_a_line(capsys: pytest.CaptureFixture[str]) 
 def test_an_interruption_is_130_and_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(error=KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "error: interrupted; run the same command again to go on\n"
+
+
+def test_an_interruption_while_a_stage_is_imported_says_the_same() -> None:
+    interrupted = "import os, signal, tasks; os.kill(os.getpid(), signal.SIGINT)"
+    done = subprocess.run([sys.executable, "-c", interrupted], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGINT, "")
+    assert done.stderr == "error: interrupted; run the same command again to go on\n"
+
+
+def test_another_error_while_a_stage_is_imported_has_its_traceback() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import tasks; 1 / 0"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
 @pytest.mark.parametrize(

@@ -44,3 +44,4 @@ class Refused(SpareTireError):
 FAULT = 70
 """The exit code of a fault of ours: EX_SOFTWARE of <sysexits.h>, so that it is not taken for a partial success."""
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+INTERRUPTION = "interrupted; run the same command again to go on"
