@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOTO_ERRORS",
     "CUT_SHORT",
+    "HUNG_UP",
     "ClientError",
     "Patience",
     "answer_of",
@@ -61,6 +62,8 @@ CUT_SHORT = (
     exceptions.ResponseStreamingError,
 )
 """What reading the body of an answer raises, which botocore does not repeat."""
+HUNG_UP = exceptions.ConnectionClosedError
+"""What a server raises that ends the connection in place of an answer, at each attempt."""
 BOTO_ERRORS = (
     BotoCoreError,
     ClientError,
