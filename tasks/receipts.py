@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tasks.core.candidates import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from tasks.core.candidates import Result
@@ -114,10 +114,11 @@ class Receipt:
         return Receipt(wheels=wheels, visits=self.visits)
 
 
-def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps]) -> Receipt:
+def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps], filed: Collection[str] = ()) -> Receipt:
     """Return the receipt for what is on the index by now; ``files`` has what belongs to each wheel and visit.
 
-    Wheels that are there with other bytes, or not at all, are looked at the next time.
+    Wheels that are there with other bytes, or not at all, are looked at the next time, and so are visits that were not
+    ``filed``.
     """
     wheels = {name: one for name, one in kept.wheels.items() if files.get(name) == one.files}
     for result in results:
@@ -126,7 +127,7 @@ def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps]) 
             wheels[result.filename] = Published(
                 project=listed.name, serial=listed.serial, state=listed.state, files=files[result.filename]
             )
-    visits = {name: stamps for name, stamps in files.items() if not name.endswith(".whl")}
+    visits = {name: stamps for name, stamps in files.items() if name in filed or kept.visits.get(name) == stamps}
     return Receipt(wheels=wheels, visits=visits)
 
 

@@ -16,6 +16,7 @@ from tasks.publish import main
 from tasks.receipts import FILE, Receipt
 from tasks.stores.probe import PROBE_PATH
 from tests.publishes import folder_to_publish_in
+from tests.stores.s3_proxy import Fault
 from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
@@ -119,6 +120,26 @@ def test_without_a_receipt_it_is_one_request_more_for_each_project_and_visit_and
         "GET simple/third/index.json",
         VISIT,
     ]
+    assert main([]) == 0
+    assert asked(proxy) == LOOKS
+
+
+def test_a_visit_that_could_not_be_filed_is_filed_by_a_later_run(
+    here: Path, bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    three_projects(here)
+    assert main([]) == 0
+    (here / "dist" / "visits" / "local-later.json").write_text("{}")
+    proxy.lay("PUT", ".*/visits/", Fault(status=503, code="SlowDown"), times=1)
+    capsys.readouterr()
+
+    assert main(["--quiet"]) == 0
+    assert f"warning: the visits are not filed: cannot write s3://{bucket}/team/visits/" in capsys.readouterr().err
+    asked(proxy)
+
+    assert main([]) == 0
+    assert asked(proxy) == [*LOOKS, "GET visits/local-later.json", "PUT visits/local-later.json"]
     assert main([]) == 0
     assert asked(proxy) == LOOKS
 
