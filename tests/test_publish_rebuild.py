@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tasks.core.candidates import Result
-    from tasks.core.storage import Changed, Condition, Head, Kind
+    from tasks.core.storage import Changed, Condition, Head, Kind, Stored
     from tasks.stores import Store
 
 TIME = "2026-01-02T03:04:05.000000Z"
@@ -266,6 +266,10 @@ class Guarded(CountingStore):
         super().__init__(below)
         self.denied = denied
 
+    def get(self, path: str) -> Stored | None:
+        self._refuse(path)
+        return super().get(path)
+
     def head(self, path: str) -> Head | None:
         self._refuse(path)
         return super().head(path)
@@ -288,6 +292,52 @@ def test_a_wheel_that_may_not_be_read_is_reported_and_the_others_are_listed(here
         open_one.name: "published",
     }
     assert [file.filename for file in page(store).files] == [open_one.name]
+
+
+def beside(path: str) -> str:
+    return f"what is beside it was left out: cannot read {path}: 403 AccessDenied"
+
+
+def not_whole(path: str) -> str:
+    return f"demo cannot be made whole: cannot read {path}: 403 AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("denied", "found"),
+    [
+        (f"records/{DEMO}.json", {DEMO: beside(f"records/{DEMO}.json")}),
+        (f"packages/{DEMO}.provenance", {DEMO: beside(f"packages/{DEMO}.provenance")}),
+        (f"packages/{DEMO}.metadata", {DEMO: "published"}),
+        (PAGE, {"simple/demo/index.json": not_whole(PAGE)}),
+        ("simple/demo/index.json", {"simple/demo/index.json": not_whole("simple/demo/index.json")}),
+        ("pypi/demo/json", {"simple/demo/index.json": not_whole("pypi/demo/json")}),
+    ],
+)
+def test_what_may_not_be_read_beside_a_wheel_costs_that_not_whole(
+    here: Path, denied: str, found: dict[str, str]
+) -> None:
+    wheel = make_wheel(here)
+    below = bare(wheel, make_wheel(here, "other"))
+    below.objects[denied] = legacy(f"../../packages/{DEMO}")
+    theirs = dict(below.objects)
+
+    assert rebuilt(Guarded(below, denied)) == {**found, "other-1.0-py3-none-any.whl": "published"}
+
+    kept = denied != f"packages/{DEMO}.metadata"  # those follow from the wheel, and are put there anew
+    assert (below.objects[denied] == theirs[denied]) == kept
+    listed = json.loads(below.objects["simple/index.json"])["projects"]
+    assert [one["name"] for one in listed] == (["other"] if "simple/demo/index.json" in found else ["demo", "other"])
+
+
+def test_metadata_of_a_listed_wheel_that_may_not_be_read_are_put_there_anew(here: Path) -> None:
+    below = bare(make_wheel(here))
+    rebuilt(below)
+    whole = dict(below.objects)
+    below.objects[f"packages/{DEMO}.metadata"] = b"archived"
+
+    assert rebuilt(Guarded(below, f"packages/{DEMO}.metadata")) == {DEMO: "unchanged"}
+
+    assert below.objects == whole
 
 
 def test_a_store_that_fails_ends_the_rebuild(here: Path) -> None:

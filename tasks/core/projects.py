@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tasks.core.errors import ServiceFailed
+from tasks.core.errors import ServiceFailed, Unreadable
 from tasks.core.index import (
     HOME_PATH,
     LIST_HTML_PATH,
@@ -20,7 +20,7 @@ from tasks.core.index import (
 from tasks.core.project_list import ProjectList
 from tasks.core.release_json import project_json, release_path, version_json
 from tasks.core.storage import Kind
-from tasks.core.swaps import Derived, data_of, derive, get, swap, together
+from tasks.core.swaps import Derived, attempt, data_of, derive, get, swap, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -123,6 +123,7 @@ class Project:
 
         Without ``derived`` nothing is rendered yet: the project is unfinished, as if somebody had been killed.
         ``change`` gives the page itself where nothing is to be done. The page is None where the project has no state.
+        Raises :class:`Unreadable`, when all the others are done, of what is rendered and cannot be read.
         """
 
         def changed(state: State) -> ProjectPage | None:
@@ -139,7 +140,9 @@ class Project:
             return None, False
         page = self.page(after)
         if derived and (before != after or page.serial > self.complete_serial or self.rebuild):
-            yield from together(derive(document, before, after) for document in self._derived(page))
+            wrong = yield from together(attempt(derive(each, before, after)) for each in self._derived(page))
+            if any(wrong):
+                raise Unreadable(*filter(None, wrong))
         return page, before != after
 
     def _derived(self, page: ProjectPage) -> Iterator[Derived]:

@@ -29,7 +29,7 @@ from tasks.core.project_list import ListedProject
 from tasks.core.projects import FOREIGN, Context, Opening, Project, Renderer, commit, foreign, look
 from tasks.core.release_json import info_of
 from tasks.core.storage import IF_ABSENT, Condition, IfMatch, Inspect, Kind
-from tasks.core.swaps import data_of, get, put, together
+from tasks.core.swaps import data_of, get, get_or_reason, put, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
@@ -215,7 +215,10 @@ def _metadata(candidate: Candidate) -> Generator[Operation, Any, None]:
     path = wheel_path(candidate.filename) + ".metadata"
     condition: Condition = IF_ABSENT
     while (yield from put(path, candidate.metadata, Kind.METADATA, condition)) is None:
-        stored = yield from get(path)
+        stored = yield from get_or_reason(path)
+        if isinstance(stored, str):  # nor can an installer read it
+            condition = None
+            continue
         if stored is not None and stored.data == candidate.metadata:
             return
         condition = IF_ABSENT if stored is None else IfMatch(stored.token)
@@ -237,7 +240,7 @@ def _provenance(candidate: Candidate, provenance: bytes) -> Generator[Operation,
 
 
 def _result(candidate: Candidate, outcome: Outcome, note: str = "") -> Result:
-    return Result(filename=candidate.filename, outcome=outcome, note=note)
+    return Result(filename=candidate.filename, outcome=outcome, note=note or candidate.note)
 
 
 def _other_bytes(candidate: Candidate, listed: IndexFile) -> Result:

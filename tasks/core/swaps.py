@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tasks.core.errors import Refused
+from tasks.core.errors import Refused, Unreadable
 from tasks.core.storage import IF_ABSENT, Changed, Condition, Get, IfMatch, Kind, Operation, Put, Stored, Together
 
 if TYPE_CHECKING:
@@ -99,6 +99,15 @@ def derive(
             return
 
 
+def attempt(steps: Generator[Operation, Any, None]) -> Generator[Operation, Any, str]:
+    """Do what goes beside other things; return why it cannot be done where that is an object that cannot be read."""
+    try:
+        yield from steps
+    except Unreadable as error:
+        return str(error)
+    return ""
+
+
 def together(steps: Iterable[Generator[Operation, Any, T]]) -> Generator[Operation, Any, list[T]]:
     """Do what several generators ask for, side by side; return what they return, in their order."""
     answer: list[T] = yield Together(steps)
@@ -106,8 +115,16 @@ def together(steps: Iterable[Generator[Operation, Any, T]]) -> Generator[Operati
 
 
 def get(path: str) -> Generator[Operation, Any, Stored | None]:
-    """Read an object."""
-    answer: Stored | None = yield Get(path)
+    """Read an object. Raises :class:`Unreadable`."""
+    answer = yield from get_or_reason(path)
+    if isinstance(answer, str):
+        raise Unreadable(answer)
+    return answer
+
+
+def get_or_reason(path: str) -> Generator[Operation, Any, Stored | str | None]:
+    """Read an object; return the reason where it is one that cannot be read."""
+    answer: Stored | str | None = yield Get(path)
     return answer
 
 
