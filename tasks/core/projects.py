@@ -18,7 +18,7 @@ from tasks.core.index import (
     page_path,
 )
 from tasks.core.project_list import ProjectList
-from tasks.core.release_json import project_json, release_path, version_json
+from tasks.core.release_json import files_by_version, project_json, release_path, version_json
 from tasks.core.storage import Kind
 from tasks.core.swaps import Derived, attempt, data_of, derive, get, swap, together
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from tasks.core.project_list import ListedProject
+    from tasks.core.release_json import ByVersion
     from tasks.core.settings import Policy, Settings
     from tasks.core.storage import Operation, Stored
     from tasks.core.swaps import State
@@ -97,6 +98,7 @@ class Project:
     """The serial that the list has for it: what is rendered from it is known to be up to that."""
     rebuild: bool = False
     _pages: dict[bytes, ProjectPage] = field(default_factory=dict, repr=False)
+    _files: dict[bytes, ByVersion] = field(default_factory=dict, repr=False)
 
     def page(self, state: State) -> ProjectPage:
         """Return the state as a page; where there is none, an empty one that goes on from the list's serial."""
@@ -161,11 +163,16 @@ class Project:
         return self.context.render.project(self.page(state))
 
     def _release(self, state: bytes) -> bytes:
-        return project_json(self.page(state))
+        return project_json(self.page(state), self._by_version(state))
 
     def _version(self, state: bytes, version: str) -> bytes | None:
         page = self.page(state)
-        return version_json(page, version) if version in page.releases else None
+        return version_json(page, version, self._by_version(state)) if version in page.releases else None
+
+    def _by_version(self, state: bytes) -> ByVersion:
+        if state not in self._files:
+            self._files[state] = files_by_version(self.page(state))
+        return self._files[state]
 
 
 def foreign(path: str, html_path: str) -> Generator[Operation, Any, tuple[Stored | None, bool]]:
