@@ -359,23 +359,24 @@ def unconditionally(paths: str) -> Mutation:
 
 
 def after_its_state(page: str, state: str) -> Mutation:
-    """Read a page after the state that it is brought up to."""
+    """Read a page after the state that it is brought up to, also where that is read for several pages."""
 
-    def mutated(steps: Generator[Operation, Any, Any]) -> Generator[Operation, Any, Any]:
+    def mutated(steps: Generator[Operation, Any, Any], held: tuple[list[Any], ...] = ()) -> Generator[Operation, Any, Any]:
+        held = held or ([],)
         answer: Any = None
-        read: Any = None
         while True:
             try:
                 operation = steps.send(answer)
             except StopIteration as stop:
                 return stop.value
             if isinstance(operation, Together):
-                answer = yield Together(mutated(each) for each in operation.steps)
+                answer = yield Together(mutated(each, held) for each in operation.steps)
             elif operation == Get(page):
                 read = yield Get(state)
                 answer = yield operation
-            elif operation == Get(state) and read is not None:
-                answer, read = read, None
+                held[0].append(read)
+            elif operation == Get(state) and held[0]:
+                answer = held[0].pop()
             else:
                 answer = yield operation
 

@@ -152,9 +152,20 @@ def test_every_request_of_a_rebuild(here: Path) -> None:
     assert counting.requests == {"list": 3, "head": 1, "get": 4, "put": 8}
     again = CountingStore(counting.below)
     rebuilt(again)
-    # The list and the page for people, the state, the metadata; of each rendered page what it is and its state.
-    assert again.requests == {"list": 3, "head": 1, "get": 4 + 3 * 2}
+    # The list and the page for people, the state, the metadata; each rendered page, and the state after them.
+    assert again.requests == {"list": 3, "head": 1, "get": 4 + 3 + 1}
     assert again.fetched == []
+
+
+def test_the_state_of_a_whole_project_is_read_twice_however_many_versions_it_has(here: Path) -> None:
+    store = bare(*many(here, 20, 1, padding=0))
+    rebuilt(store)
+    again = CountingStore(store)
+
+    assert set(rebuilt(again).values()) == {"unchanged"}
+
+    assert again.asked.count("get simple/p0/index.json") == 2
+    assert [one for one in again.asked if one.startswith("put")] == []
 
 
 # ── What comes of it ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ from tasks.core.index import (
 from tasks.core.project_list import ProjectList
 from tasks.core.release_json import files_by_version, project_json, release_path, version_json
 from tasks.core.storage import Kind
-from tasks.core.swaps import Derived, attempt, data_of, derive, get, swap, together
+from tasks.core.swaps import Derived, data_of, derive, derive_all, get, swap, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -142,7 +142,7 @@ class Project:
             return None, False
         page = self.page(after)
         if derived and (before != after or page.serial > self.complete_serial or self.rebuild):
-            wrong = yield from together(attempt(derive(each, before, after)) for each in self._derived(page))
+            wrong = yield from derive_all(tuple(self._derived(page)), before, after)
             if any(wrong):
                 raise Unreadable(*filter(None, wrong))
         return page, before != after

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 State = bytes | None
 T = TypeVar("T")
+_REMOVED = "{} was removed while it was published: run publish -- --rebuild"
 
 
 class Writable(Protocol):
@@ -86,7 +87,7 @@ def derive(
         shown = yield from get(derived.path)
         state = yield from get(derived.state_path)
         if state is None:
-            raise Refused(f"{derived.state_path} was removed while it was published: run publish -- --rebuild")
+            raise Refused(_REMOVED.format(derived.state_path))
         if behind and state.data != after:  # somebody else's, who may have died before this one's turn
             after = state.data
             yield from together(derive(each, after, after) for each in behind)
@@ -97,6 +98,33 @@ def derive(
         condition = IF_ABSENT if shown is None else IfMatch(shown.token)
         if (yield from put(derived.path, rendered, derived.kind, condition)) is not None:
             return
+
+
+def derive_all(documents: Sequence[Derived], before: State, after: bytes) -> Generator[Operation, Any, list[str]]:
+    """Bring all documents of one state up to it, as :func:`derive` does; return why some cannot be read.
+
+    Where the state was not replaced just now all of them are read, and *after* them the state, once.
+    """
+    if before != after:
+        return (yield from together(attempt(derive(each, before, after)) for each in documents))
+    shown = yield from together(get_or_reason(each.path) for each in documents)
+    state = yield from get(documents[0].state_path)
+    if state is None:
+        raise Refused(_REMOVED.format(documents[0].state_path))
+    found = zip(documents, shown, strict=True)
+    return (yield from together(attempt(_replace(each, there, state.data)) for each, there in found))
+
+
+def _replace(derived: Derived, shown: Stored | str | None, state: bytes) -> Generator[Operation, Any, None]:
+    """Replace a document that was read before its state was, where it differs."""
+    if isinstance(shown, str):
+        raise Unreadable(shown)
+    rendered = derived.render(state)
+    if rendered is None or (shown is not None and shown.data == rendered):
+        return
+    condition = IF_ABSENT if shown is None else IfMatch(shown.token)
+    if (yield from put(derived.path, rendered, derived.kind, condition)) is None:
+        yield from derive(derived, state, state)
 
 
 def attempt(steps: Generator[Operation, Any, None]) -> Generator[Operation, Any, str]:
