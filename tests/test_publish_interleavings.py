@@ -361,7 +361,9 @@ def unconditionally(paths: str) -> Mutation:
 def after_its_state(page: str, state: str) -> Mutation:
     """Read a page after the state that it is brought up to, also where that is read for several pages."""
 
-    def mutated(steps: Generator[Operation, Any, Any], held: tuple[list[Any], ...] = ()) -> Generator[Operation, Any, Any]:
+    def mutated(
+        steps: Generator[Operation, Any, Any], held: tuple[list[Any], ...] = ()
+    ) -> Generator[Operation, Any, Any]:
         held = held or ([],)
         answer: Any = None
         while True:

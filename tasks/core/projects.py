@@ -186,14 +186,19 @@ def foreign(path: str, html_path: str) -> Generator[Operation, Any, tuple[Stored
     return state, state is None
 
 
-def commit(opening: Opening, projects: Sequence[ListedProject], context: Context) -> Generator[Operation, Any, None]:
-    """Commit the projects' serials, last of all that installers need, and bring up the pages that show the list."""
+def commit(
+    opening: Opening, projects: Sequence[ListedProject], context: Context, *, first: bool = False
+) -> Generator[Operation, Any, None]:
+    """Commit the projects' serials, last of all that installers need, and bring up the pages that show the list.
+
+    As the ``first`` list one is written that has no projects, too.
+    """
     home, token_of = opening.home, context.token_of
 
     def change(state: State) -> ProjectList | None:
         now = list_of(state)
         merged = now.with_projects(projects)
-        return None if merged is now else merged.saying(context.list_meta)
+        return None if merged is now and not (first and state is None) else merged.saying(context.list_meta)
 
     before, after = yield from swap(LIST_PATH, change, opening.listing)
     if after is None or (before == after and home is not None and home.data == context.render.home(list_of(after))):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
 from tasks.core.errors import Refused
-from tasks.core.index import LIST_HTML_PATH, LIST_PATH, page_html_path, page_path, wheel_path
+from tasks.core.index import HOME_PATH, LIST_HTML_PATH, LIST_PATH, page_html_path, page_path, wheel_path
 from tasks.core.project_list import ListedProject
 from tasks.core.projects import FOREIGN, Context, Opening, Project, Renderer, commit, foreign, look
 from tasks.core.release_json import info_of
@@ -71,9 +71,10 @@ def publish(
         opening = yield from look()
     by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
     if opening.listing is None and by_project:
-        listing, theirs = yield from foreign(LIST_PATH, LIST_HTML_PATH)
+        shown = LIST_HTML_PATH if opening.home is None else HOME_PATH
+        listing, theirs = yield from foreign(LIST_PATH, shown)
         if theirs:
-            raise Refused(f"{LIST_HTML_PATH} {FOREIGN}")
+            raise Refused(f"{shown} {FOREIGN}")
         opening = replace(opening, listing=listing)
     listed = opening.listed
     serials = {project.name: project.serial for project in listed.projects}

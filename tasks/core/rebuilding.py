@@ -60,7 +60,8 @@ def rebuild(
     done = yield from together(
         _project(Project(name, context, serials.get(name, 0), rebuild=True), stock, seen) for name in names
     )
-    yield from commit(opening, [project for project, _ in done if project], context)
+    first = opening.home is not None and not stock.foreign  # a website alone: it was told to make way
+    yield from commit(opening, [project for project, _ in done if project], context, first=first)
     left = (_left_alone(name) for name in sorted(stock.foreign - set(names)))
     results = chain(stock.problems, left, *(results for _, results in done))
     return tuple(sorted(results, key=lambda result: (result.filename, result.note)))

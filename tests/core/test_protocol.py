@@ -317,6 +317,32 @@ def test_an_index_of_another_tool_is_not_written_to() -> None:
     assert store.objects == {"simple/index.html": b"foreign"}
 
 
+def test_a_home_page_without_a_list_is_not_replaced_before_a_rebuild() -> None:
+    store = MemoryStore({"index.html": b"our website"})
+
+    with pytest.raises(Refused) as error:
+        run(store, steps(wheel()))
+
+    assert error.value.messages == (
+        "index.html was written by another tool, and its links would be lost: run publish -- --rebuild first",
+    )
+    assert store.objects == {"index.html": b"our website"}
+    run(store, rebuilding(store))
+    run(store, steps(wheel()))
+    assert store.objects == published(wheel()).objects
+
+
+def test_a_home_page_whose_list_was_written_since_is_ours() -> None:
+    publishing, before, after = sequential(steps(wheel())), MemoryStore(), published(wheel("other-1-py3-none-any.whl"))
+    home = perform(next(publishing), after, {})
+    no_list = perform(publishing.send(home), before, {})
+
+    run_on(publishing, no_list, after)
+
+    listed = ProjectList.from_json(after.objects["simple/index.json"])
+    assert [project.name for project in listed.projects] == ["demo", "other"]
+
+
 def test_keys_of_a_page_that_we_do_not_know_survive() -> None:
     store = published(wheel())
     path = "simple/demo/index.json"
