@@ -510,7 +510,8 @@ def test_another_tools_page_stays_while_a_link_would_be_lost(here: Path, url: st
     assert found.pop("other-1.0-py3-none-any.whl") == "published"
     assert found.pop(PAGE) == (
         f"{PAGE} was written by another tool and links to {url}, which our page could not list: left alone; "
-        "move that file to packages/ as a whole wheel, or take the link out, and rebuild again"
+        "move that file to packages/ as a whole wheel, or take the link out, and rebuild again; meanwhile our list of "
+        "projects does not name it"
     )
     assert sorted(found) == sorted(path.removeprefix("packages/") for path in others)
     assert {path: store.objects[path] for path in before} == before

@@ -44,6 +44,9 @@ T = TypeVar("T")
 BATCH = 64
 """Wheels of one project that are read before its state says so: at most so many are read again."""
 
+_UNLISTED = "; meanwhile our list of projects does not name it"
+"""Said of a project whose page is left alone: the list replaces another tool's as soon as it has a project."""
+
 
 def rebuild(
     stock: Stock, context: Context, seen: Callable[[str], None] = lambda _: None
@@ -231,8 +234,8 @@ def _keeps_foreign(
             continue
         kept = True
         note = f"{path} was written by another tool and links to {url}, which our page could not list: left alone"
-        advice = "move that file to packages/ as a whole wheel, or take the link out"
-        results.append(Result(filename=path, outcome=Outcome.INVALID, note=f"{note}; {advice}, and rebuild again"))
+        advice = f"move that file to packages/ as a whole wheel, or take the link out, and rebuild again{_UNLISTED}"
+        results.append(Result(filename=path, outcome=Outcome.INVALID, note=f"{note}; {advice}"))
     return kept
 
 
@@ -243,5 +246,5 @@ def _lost(path: str, filename: str) -> Result:
 
 def _left_alone(name: NormalizedName) -> Result:
     path = page_html_path(name)
-    note = f"{path} was written by another tool and nothing in packages/ is of {name}: left alone"
+    note = f"{path} was written by another tool and nothing in packages/ is of {name}: left alone{_UNLISTED}"
     return Result(filename=path, outcome=Outcome.INVALID, note=note)
