@@ -161,7 +161,7 @@ def _results(chosen: argparse.Namespace, store: Store, context: Context, out: Co
     counts = kept.still(opening.listed if opening.listing else None)
     files = read_dist(chosen.dist, counts.with_records() if chosen.require_records else counts)
     results, filed = _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)
-    receipt = made(results, counts, files.stamps, filed)
+    receipt = made(results, counts, files.stamps, filed, opening.listed.serial if opening.listing else None)
     if not chosen.dry_run and files.stamps and receipt != kept:
         try:
             receipt.write(chosen.dist, store.location)

@@ -144,6 +144,46 @@ def test_a_visit_that_could_not_be_filed_is_filed_by_a_later_run(
     assert asked(proxy) == LOOKS
 
 
+@pytest.mark.usefixtures("bucket")
+def test_visits_without_wheels_cost_two_requests_once_they_are_filed(here: Path, proxy: Proxy) -> None:
+    three_projects(here)
+    assert main([]) == 0
+    (here / "only" / "visits").mkdir(parents=True)
+    for number in range(3):
+        (here / "only" / "visits" / f"local-{number}.json").write_text(str(number))
+    asked(proxy)
+
+    assert main(["--dist=only"]) == 0
+    filed = [f"{verb} visits/local-{number}.json" for verb in ("GET", "PUT") for number in range(3)]
+    assert asked(proxy) == sorted([*LOOKS, *filed])
+    assert main(["--dist=only"]) == 0
+    assert asked(proxy) == LOOKS
+    make_wheel(here / "dist" / "wheels", "demo", "2.0")
+    assert main([]) == 0
+    asked(proxy)
+    assert main(["--dist=only"]) == 0
+    assert asked(proxy) == LOOKS
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "gone back"])
+def test_visits_without_wheels_are_filed_again_on_an_index_that_went_back(here: Path, *, gone: bool) -> None:
+    make_wheel(here / "first" / "wheels")
+    assert main(["--index=index", "--dist=first"]) == 0
+    shutil.copytree(here / "index", here / "before")
+    make_wheel(here / "second" / "wheels", version="2.0")
+    assert main(["--index=index", "--dist=second"]) == 0
+    (here / "dist" / "visits").mkdir(parents=True)
+    (here / "dist" / "visits" / "local-1.json").write_text("{}")
+    assert main(["--index=index"]) == 0
+    shutil.rmtree(here / "index")
+    if not gone:
+        (here / "before").rename(here / "index")
+
+    assert main(["--index=index"]) == 0
+
+    assert (here / "index/visits/local-1.json").is_file()
+
+
 def later_record(here: Path) -> None:
     wheel = here / "dist" / "wheels" / "other-1.0-py3-none-any.whl"
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
