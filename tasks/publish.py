@@ -138,6 +138,8 @@ def _refuse_contradictions(chosen: argparse.Namespace) -> None:
         raise BadInput(f"{mode} reads no records: leave out --require-records")
     if chosen.serve and chosen.dry_run:
         raise BadInput("--serve writes nothing anyway: leave out --dry-run")
+    if chosen.serve and chosen.one_publisher:
+        raise BadInput("--serve writes nothing: leave out --one-publisher")
     if chosen.port is not None and not chosen.serve:
         raise BadInput("--port is for --serve")
     if chosen.reason is not None and not chosen.yank:

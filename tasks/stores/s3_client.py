@@ -49,7 +49,7 @@ class Patience:
     read: float = 60
     """Between two pieces of an answer. A put of a large wheel is answered only when the server has stored it."""
     attempts: int = 5
-    """Of each request, unless AWS_MAX_ATTEMPTS or the profile says otherwise. With botocore's pauses (at random up to
+    """Of each request, unless AWS_MAX_ATTEMPTS says otherwise. With botocore's pauses (at random up to
     1, 2, 4 and 8 s) they outlast what S3 calls a brief overload; what lasts longer is better left to a rerun."""
     pauses: tuple[float, ...] = (0.25, 0.5, 1, 2)
     """At random up to these, before each repetition of what botocore does not repeat: answers cut short, conflicts."""
