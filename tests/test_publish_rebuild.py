@@ -158,7 +158,7 @@ def test_every_request_of_a_rebuild(here: Path) -> None:
 
 
 def test_the_state_of_a_whole_project_is_read_twice_however_many_versions_it_has(here: Path) -> None:
-    store = bare(*many(here, 20, 1, padding=0))
+    store = bare(*many(here, 2 * BATCH + 1, 1, padding=0))
     rebuilt(store)
     again = CountingStore(store)
 

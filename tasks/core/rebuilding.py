@@ -101,6 +101,8 @@ def _batch_by_batch(
         names = {one.filename for one in candidates}
         if theirs and (yield from _keeps_foreign(project, stock, names, results)):
             return None
+        if not candidates and not last:
+            continue
         gone = removed if last else ()
         listed, outcomes = yield from bring_up(project, candidates, state, removed=gone, derived=last)
         results += outcomes
