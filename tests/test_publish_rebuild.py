@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.errors import ServiceFailed, Unreadable
+from tasks.core.errors import Refused, ServiceFailed, Unreadable
 from tasks.core.index import ProjectPage
 from tasks.core.protocol import Context, publish
 from tasks.core.rebuilding import BATCH, rebuild
@@ -338,6 +338,38 @@ def test_what_may_not_be_read_beside_a_wheel_costs_that_not_whole(
     assert (below.objects[denied] == theirs[denied]) == kept
     listed = json.loads(below.objects["simple/index.json"])["projects"]
     assert [one["name"] for one in listed] == (["other"] if "simple/demo/index.json" in found else ["demo", "other"])
+
+
+def test_a_page_of_a_whole_project_that_may_not_be_read_is_reported_and_the_others_are_brought_up(here: Path) -> None:
+    below = bare(make_wheel(here))
+    rebuilt(below)
+    whole = dict(below.objects)
+    del below.objects[PAGE]
+
+    assert rebuilt(Guarded(below, "pypi/demo/json")) == {
+        DEMO: "unchanged",
+        "simple/demo/index.json": not_whole("pypi/demo/json"),
+    }
+
+    assert below.objects == whole
+
+
+def test_a_state_that_is_removed_while_its_pages_are_read_is_no_empty_one(here: Path) -> None:
+    below = bare(make_wheel(here))
+    rebuilt(below)
+
+    class Meddling(CountingStore):
+        def get(self, path: str) -> Stored | None:
+            if path == PAGE:
+                del below.objects["simple/demo/index.json"]
+            return super().get(path)
+
+    with pytest.raises(Refused) as error:
+        rebuilt(Meddling(below))
+
+    assert error.value.messages == (
+        "simple/demo/index.json was removed while it was published: run publish -- --rebuild",
+    )
 
 
 def test_metadata_of_a_listed_wheel_that_may_not_be_read_are_put_there_anew(here: Path) -> None:
