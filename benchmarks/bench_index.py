@@ -53,12 +53,15 @@ def main() -> int:
                 counts = {size: _one_more(server, size, built) for size in SIZES}
                 rows = [*_nothing(server, built), *_more(counts), *_first(server), *far_plan.rows(server)]
             changed = {size: _rewritten(size) for size in SIZES[:-1]}
+            for size, sent in changed.items():
+                rows += _theirs(f"dumb-pypi, {size:,} on the index", sent)
             rows += [*_pages(10_000, 5), *_pages(100_000, 3, memory=500)]
         finally:
             os.chdir(before)
     ended = report("index", rows)
     ours = Series("spare-tire", {size: count.total for size, count in counts.items()})
-    theirs = Series("dumb-pypi, by default: the pages that change", changed)
+    one_more = {size: sent.one_more for size, sent in changed.items()}
+    theirs = Series("dumb-pypi, by default: the pages that change", one_more)
     plot("index", "Requests to publish one more wheel", "wheels on the index", "requests", [ours, theirs])
     return ended
 
@@ -75,6 +78,16 @@ class Count:
     def of(cls, far: FarAway) -> Count:
         """Count what the server was asked."""
         return cls(total=len(far.requests), writes=far.writes, for_installers=far.count(*INSTALLERS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theirs:
+    """The requests that another tool's publish takes, or would take to send what it has changed."""
+
+    one_more: int
+    """With one more wheel."""
+    nothing: int
+    """With nothing new."""
 
 
 def _built() -> Path:
@@ -158,8 +171,11 @@ def _first(server: S3Server) -> Iterator[Row]:
     with _far(server, bucket := server.bucket()) as (far, environment):
         argv = [_program("s3pypi"), "upload", *few, "--bucket", bucket, "--s3-endpoint-url", far.url, "--index.html"]
         argv += ["--put-root-index"]
-        theirs = _timed(lambda: _check(argv, {**environment, "AWS_ENDPOINT_URL_DYNAMODB": server.url})) / len(few)
+        environment["AWS_ENDPOINT_URL_DYNAMODB"] = server.url
+        theirs = _timed(lambda: _check(argv, environment)) / len(few)
         their_requests = len(far.requests) / len(few)
+        more = str(make_wheel(Path("dist/wheels"), projects[0], "2.0"))
+        again = _counted(far, lambda: _check([*argv[:2], more, *argv[2 + len(few) :]], environment))
     yield Row(
         work=f"first publish of {FIRST:,} wheels, {DELAY * 1000:.0f} ms a request",
         figure=seconds * 1000,
@@ -173,6 +189,22 @@ def _first(server: S3Server) -> Iterator[Row]:
         note=f"{their_requests:.2f} requests a wheel",
     )
     yield Row(work="so we are faster", figure=theirs / seconds, unit="×", at_least=5)
+    yield from _theirs(f"s3pypi, {len(few)} on the index", again)
+
+
+def _counted(far: FarAway, upload: Callable[[], object]) -> Theirs:
+    """Count the requests of an upload of one more wheel, and of the same one again."""
+    counts = []
+    for _ in range(2):
+        far.requests.clear()
+        upload()
+        counts.append(len(far.requests))
+    return Theirs(one_more=counts[0], nothing=counts[1])
+
+
+def _theirs(where: str, sent: Theirs) -> Iterator[Row]:
+    yield Row(work=f"{where}, one more wheel", figure=sent.one_more, unit="requests")
+    yield Row(work=f"{where}, nothing new", figure=sent.nothing, unit="requests")
 
 
 def _wheels_of(project: str) -> Iterator[Path]:
@@ -201,24 +233,33 @@ def _pages(size: int, times: int, memory: float | None = None) -> Iterator[Row]:
     yield Row(work=f"{what}, peak memory", figure=peak, unit="MB", at_most=memory)
 
 
-def _rewritten(size: int) -> int:
-    """Return how many files of dumb-pypi's change with one more wheel, and the requests that list what is there.
+def _rewritten(size: int) -> Theirs:
+    """Return how many files of dumb-pypi's change, with one more wheel and with none, and the requests to list them.
 
     By default it writes the time on each page, so that all of them change.
     """
     folder = Path(f"inputs-{size}")
-    trees = []
-    for name in ("before", "after"):
-        _check(_dumb(folder, folder / name), {})
-        trees.append({path.relative_to(folder / name): path.read_bytes() for path in _files(folder / name)})
-        shutil.rmtree(folder / name)
-        line = json.loads((folder / "packages.json").read_text().splitlines()[0])
-        line["filename"] = line["filename"].replace("-1.0-", "-0.1-")
-        with (folder / "packages.json").open("a") as lines:
-            lines.write(json.dumps(line) + "\n")
-    before, after = trees
-    listings = -(-len(after) // 1000)
-    return listings + sum(before.get(path) != data for path, data in after.items()) + 1  # and the wheel itself
+    before, again = _tree(folder), _tree(folder)
+    line = json.loads((folder / "packages.json").read_text().splitlines()[0])
+    line["filename"] = line["filename"].replace("-1.0-", "-0.1-")
+    with (folder / "packages.json").open("a") as lines:
+        lines.write(json.dumps(line) + "\n")
+    return Theirs(one_more=_sent(again, _tree(folder)) + 1, nothing=_sent(before, again))  # and the wheel itself
+
+
+def _tree(folder: Path) -> dict[Path, bytes]:
+    """Return what dumb-pypi writes, in a second of its own."""
+    output = folder / "tree"
+    _check(_dumb(folder, output), {})
+    found = {path.relative_to(output): path.read_bytes() for path in _files(output)}
+    shutil.rmtree(output)
+    time.sleep(1)
+    return found
+
+
+def _sent(before: Mapping[Path, bytes], after: Mapping[Path, bytes]) -> int:
+    """Return the requests that list what is there, and send what has changed."""
+    return -(-len(after) // 1000) + sum(before.get(path) != data for path, data in after.items())
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tasks.core.index import LIST_HTML_PATH, LIST_PATH, ProjectPage, page_html_path, page_path
 from tasks.core.project_list import ProjectList
-from tasks.core.release_json import project_json, release_path, versions_json
+from tasks.core.release_json import files_by_version, project_json, release_path, version_json
 from tasks.pages import Pages
 
 
@@ -25,9 +25,10 @@ def render(states: Path, output: Path, *, releases: bool) -> None:
         write(output, page_path(page.name), state)
         write(output, page_html_path(page.name), pages.project(page))
         if releases:
-            write(output, release_path(page.name), project_json(page))
-            for version, document in versions_json(page, page.releases):
-                write(output, release_path(page.name, version), document)
+            files = files_by_version(page)
+            write(output, release_path(page.name), project_json(page, files))
+            for version in page.releases:
+                write(output, release_path(page.name, version), version_json(page, version, files))
     listed = ProjectList().merged(made)
     write(output, LIST_PATH, listed.to_json())
     write(output, LIST_HTML_PATH, pages.projects(listed))

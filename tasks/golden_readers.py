@@ -134,6 +134,7 @@ def receipt(path: Path) -> dict[str, Any]:
         index: {
             "wheels": {name: [one.project, one.serial, one.state, one.files] for name, one in found.wheels.items()},
             "visits": dict(found.visits),
+            "serial": found.serial,
         }
         for index, found in receipts.items()
     }

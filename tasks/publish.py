@@ -138,6 +138,8 @@ def _refuse_contradictions(chosen: argparse.Namespace) -> None:
         raise BadInput(f"{mode} reads no records: leave out --require-records")
     if chosen.serve and chosen.dry_run:
         raise BadInput("--serve writes nothing anyway: leave out --dry-run")
+    if chosen.serve and chosen.one_publisher:
+        raise BadInput("--serve writes nothing: leave out --one-publisher")
     if chosen.port is not None and not chosen.serve:
         raise BadInput("--port is for --serve")
     if chosen.reason is not None and not chosen.yank:
@@ -156,12 +158,12 @@ def _results(chosen: argparse.Namespace, store: Store, context: Context, out: Co
     opening = drive(look(), store)
     if chosen.folders:
         files = read_folders(chosen.folders)
-        return _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)
+        return _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)[0]
     kept = Receipt.read(chosen.dist, store.location)
     counts = kept.still(opening.listed if opening.listing else None)
     files = read_dist(chosen.dist, counts.with_records() if chosen.require_records else counts)
-    results = _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)
-    receipt = made(results, counts, files.stamps)
+    results, filed = _publish(store, context, files.recorded() if chosen.require_records else files, opening, out)
+    receipt = made(results, counts, files.stamps, filed, opening.listed.serial if opening.listing else None)
     if not chosen.dry_run and files.stamps and receipt != kept:
         try:
             receipt.write(chosen.dist, store.location)
@@ -191,7 +193,10 @@ def _upload_time(environment: os._Environ[str]) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _publish(store: Store, context: Context, files: DistFiles, opening: Opening, out: Console) -> list[Result]:
+def _publish(
+    store: Store, context: Context, files: DistFiles, opening: Opening, out: Console
+) -> tuple[list[Result], set[str]]:
+    """Publish the wheels, and file the visits; return what became of each wheel, and which visits are filed."""
     with uploads(out, len(files.wheels), sum(wheel.size for wheel in files.wheels)) as done:
 
         def returned(value: object) -> None:
@@ -203,14 +208,16 @@ def _publish(store: Store, context: Context, files: DistFiles, opening: Opening,
     for result in results:
         if result.outcome is Outcome.PUBLISHED and result.filename in unrecorded:
             out.warn(f"{result.filename} has no build record: nobody will know how it was built")
+    filed = {name for name, _ in files.visits}
     try:
         drive(file_visits(files.visits), store)
     except ServiceFailed as error:
         if any(result.outcome is Outcome.PUBLISHED for result in results):
             raise
         out.warn(f"the visits are not filed: {error}")  # nothing else was to be written
+        filed = set()
     unchanged = [Result(filename=name, outcome=Outcome.UNCHANGED) for name in files.published]
-    return sorted([*results, *unchanged, *files.refused], key=lambda result: result.filename)
+    return sorted([*results, *unchanged, *files.refused], key=lambda result: result.filename), filed
 
 
 def _rebuild(store: Store, context: Context, out: Console) -> list[Result]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tasks.core.candidates import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from tasks.core.candidates import Result
@@ -57,6 +57,8 @@ class Receipt:
     wheels: Mapping[str, Published] = field(default_factory=dict)
     visits: Mapping[str, Stamps] = field(default_factory=dict)
     """By name; several files may have one."""
+    serial: int | None = None
+    """Of the list of projects, as it was, where there are no wheels to tell by."""
 
     @classmethod
     def read(cls, dist: Path, location: str) -> Self:
@@ -69,6 +71,7 @@ class Receipt:
             return cls(
                 wheels={name: _published(each) for name, each in found["wheels"].items()},
                 visits={name: _stamps(each) for name, each in found["visits"].items()},
+                serial=None if found.get("serial") is None else int(found["serial"]),
             )
         except (OSError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return cls()
@@ -91,13 +94,16 @@ class Receipt:
     def still(self, listed: ProjectList | None) -> Receipt:
         """Return what still counts, the index having this list by now; nothing does where it has none.
 
-        The list names no visits. They count as long as every wheel does.
+        The list names no visits. They count as long as every wheel does, and without wheels as long as the list has not
+        gone back.
         """
         if listed is None:
             return Receipt()
         known = {str(project.name): (project.serial, project.state) for project in listed.projects}
         wheels = {name: one for name, one in self.wheels.items() if known.get(one.project) == (one.serial, one.state)}
-        return Receipt(wheels=wheels, visits=self.visits if wheels and len(wheels) == len(self.wheels) else {})
+        forward = self.serial is not None and listed.serial >= self.serial
+        whole = len(wheels) == len(self.wheels) if self.wheels else forward
+        return Receipt(wheels=wheels, visits=self.visits if whole else {})
 
     def covers(self, name: str, files: Stamps) -> bool:
         """Whether a wheel or a visit was published from just these files."""
@@ -114,10 +120,17 @@ class Receipt:
         return Receipt(wheels=wheels, visits=self.visits)
 
 
-def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps]) -> Receipt:
+def made(
+    results: Iterable[Result],
+    kept: Receipt,
+    files: Mapping[str, Stamps],
+    filed: Collection[str],
+    serial: int | None,
+) -> Receipt:
     """Return the receipt for what is on the index by now; ``files`` has what belongs to each wheel and visit.
 
-    Wheels that are there with other bytes, or not at all, are looked at the next time.
+    Wheels that are there with other bytes, or not at all, are looked at the next time, and so are visits that were not
+    ``filed``. ``serial`` is the list's as it was read.
     """
     wheels = {name: one for name, one in kept.wheels.items() if files.get(name) == one.files}
     for result in results:
@@ -126,8 +139,8 @@ def made(results: Iterable[Result], kept: Receipt, files: Mapping[str, Stamps]) 
             wheels[result.filename] = Published(
                 project=listed.name, serial=listed.serial, state=listed.state, files=files[result.filename]
             )
-    visits = {name: stamps for name, stamps in files.items() if not name.endswith(".whl")}
-    return Receipt(wheels=wheels, visits=visits)
+    visits = {name: stamps for name, stamps in files.items() if name in filed or kept.visits.get(name) == stamps}
+    return Receipt(wheels=wheels, visits=visits, serial=None if wheels else serial)
 
 
 def _published(found: dict[str, Any]) -> Published:

@@ -121,6 +121,14 @@ def test_an_index_of_another_tool_tells_nothing(here: Path, capsys: pytest.Captu
     )
 
 
+def test_a_directory_of_another_tools_wheels_tells_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(here, {"other/packages/demo-1.0-py3-none-any.whl": "a wheel"})
+    assert components.main(["build", f"{ROOT}/acme/text", "--index=other"]) == 2
+    assert capsys.readouterr().err == (
+        "error: other/simple/index.json: there is no such page; name an index of spare-tire's\n"
+    )
+
+
 class Handler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass

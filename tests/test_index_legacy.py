@@ -84,6 +84,6 @@ def test_a_page_of_dumb_pypi_with_an_sdist_stays_while_that_link_would_be_lost(
         (
             "error: simple/demo/index.html: simple/demo/index.html was written by another tool and links to "
             "../../packages/demo-1.0.tar.gz, which our page could not list: left alone; move that file to packages/ as "
-            "a whole wheel, or take the link out, and rebuild again"
+            "a whole wheel, or take the link out, and rebuild again; meanwhile our list of projects does not name it"
         ),
     ]

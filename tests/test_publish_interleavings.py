@@ -113,12 +113,14 @@ def is_left_out(looked_at: str, path: str) -> bool:
 
 def finished(looked_at: str, objects: dict[str, bytes], results: tuple[Result, ...]) -> None:
     """Check I2 for a publisher that has reported its results."""
+    serials = {one.filename: one.listed.serial if one.listed else 1 for one in results}
     for filename in done(results):
         name = canonicalize_name(filename.partition("-")[0])
         paths = {"json": f"json/{name}/index.html", "html": f"simple/{name}/index.html"}
         for path in [f"simple/{name}/index.json", *(paths[page] for page in looked_at.split(", ") if page in paths)]:
             assert filename in links(objects)[path][1], "I2"
-        assert name in ProjectList.from_json(objects["simple/index.json"]).to_json().decode(), "I2: the list"
+        listed = ProjectList.from_json(objects["simple/index.json"])
+        assert listed.serial_of(name) >= serials[filename], "I2: the list"
 
 
 def whole(looked_at: str, objects: dict[str, bytes]) -> None:
@@ -359,23 +361,26 @@ def unconditionally(paths: str) -> Mutation:
 
 
 def after_its_state(page: str, state: str) -> Mutation:
-    """Read a page after the state that it is brought up to."""
+    """Read a page after the state that it is brought up to, also where that is read for several pages."""
 
-    def mutated(steps: Generator[Operation, Any, Any]) -> Generator[Operation, Any, Any]:
+    def mutated(
+        steps: Generator[Operation, Any, Any], held: tuple[list[Any], ...] = ()
+    ) -> Generator[Operation, Any, Any]:
+        held = held or ([],)
         answer: Any = None
-        read: Any = None
         while True:
             try:
                 operation = steps.send(answer)
             except StopIteration as stop:
                 return stop.value
             if isinstance(operation, Together):
-                answer = yield Together(mutated(each) for each in operation.steps)
+                answer = yield Together(mutated(each, held) for each in operation.steps)
             elif operation == Get(page):
                 read = yield Get(state)
                 answer = yield operation
-            elif operation == Get(state) and read is not None:
-                answer, read = read, None
+                held[0].append(read)
+            elif operation == Get(state) and held[0]:
+                answer = held[0].pop()
             else:
                 answer = yield operation
 

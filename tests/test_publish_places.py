@@ -147,6 +147,7 @@ def test_two_visits_of_one_name_are_both_filed(here: Path) -> None:
         (["artifacts", "--rebuild"], "--rebuild publishes no folders: leave out artifacts, or --rebuild"),
         (["artifacts", "--serve"], "--serve publishes no folders: leave out artifacts, or --serve"),
         (["--serve", "--dry-run"], "--serve writes nothing anyway: leave out --dry-run"),
+        (["--serve", "--one-publisher"], "--serve writes nothing: leave out --one-publisher"),
         (["--port", "1"], "--port is for --serve"),
     ],
 )

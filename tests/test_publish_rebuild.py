@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.errors import ServiceFailed, Unreadable
+from tasks.core.errors import Refused, ServiceFailed, Unreadable
 from tasks.core.index import ProjectPage
 from tasks.core.protocol import Context, publish
 from tasks.core.rebuilding import BATCH, rebuild
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tasks.core.candidates import Result
-    from tasks.core.storage import Changed, Condition, Head, Kind
+    from tasks.core.storage import Changed, Condition, Head, Kind, Stored
     from tasks.stores import Store
 
 TIME = "2026-01-02T03:04:05.000000Z"
@@ -152,9 +152,20 @@ def test_every_request_of_a_rebuild(here: Path) -> None:
     assert counting.requests == {"list": 3, "head": 1, "get": 4, "put": 8}
     again = CountingStore(counting.below)
     rebuilt(again)
-    # The list and the page for people, the state, the metadata; of each rendered page what it is and its state.
-    assert again.requests == {"list": 3, "head": 1, "get": 4 + 3 * 2}
+    # The list and the page for people, the state, the metadata; each rendered page, and the state after them.
+    assert again.requests == {"list": 3, "head": 1, "get": 4 + 3 + 1}
     assert again.fetched == []
+
+
+def test_the_state_of_a_whole_project_is_read_twice_however_many_versions_it_has(here: Path) -> None:
+    store = bare(*many(here, 2 * BATCH + 1, 1, padding=0))
+    rebuilt(store)
+    again = CountingStore(store)
+
+    assert set(rebuilt(again).values()) == {"unchanged"}
+
+    assert again.asked.count("get simple/p0/index.json") == 2
+    assert [one for one in again.asked if one.startswith("put")] == []
 
 
 # ── What comes of it ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,6 +277,10 @@ class Guarded(CountingStore):
         super().__init__(below)
         self.denied = denied
 
+    def get(self, path: str) -> Stored | None:
+        self._refuse(path)
+        return super().get(path)
+
     def head(self, path: str) -> Head | None:
         self._refuse(path)
         return super().head(path)
@@ -288,6 +303,84 @@ def test_a_wheel_that_may_not_be_read_is_reported_and_the_others_are_listed(here
         open_one.name: "published",
     }
     assert [file.filename for file in page(store).files] == [open_one.name]
+
+
+def beside(path: str) -> str:
+    return f"what is beside it was left out: cannot read {path}: 403 AccessDenied"
+
+
+def not_whole(path: str) -> str:
+    return f"demo cannot be made whole: cannot read {path}: 403 AccessDenied"
+
+
+@pytest.mark.parametrize(
+    ("denied", "found"),
+    [
+        (f"records/{DEMO}.json", {DEMO: beside(f"records/{DEMO}.json")}),
+        (f"packages/{DEMO}.provenance", {DEMO: beside(f"packages/{DEMO}.provenance")}),
+        (f"packages/{DEMO}.metadata", {DEMO: "published"}),
+        (PAGE, {"simple/demo/index.json": not_whole(PAGE)}),
+        ("simple/demo/index.json", {"simple/demo/index.json": not_whole("simple/demo/index.json")}),
+        ("pypi/demo/json", {"simple/demo/index.json": not_whole("pypi/demo/json")}),
+    ],
+)
+def test_what_may_not_be_read_beside_a_wheel_costs_that_not_whole(
+    here: Path, denied: str, found: dict[str, str]
+) -> None:
+    wheel = make_wheel(here)
+    below = bare(wheel, make_wheel(here, "other"))
+    below.objects[denied] = legacy(f"../../packages/{DEMO}")
+    theirs = dict(below.objects)
+
+    assert rebuilt(Guarded(below, denied)) == {**found, "other-1.0-py3-none-any.whl": "published"}
+
+    kept = denied != f"packages/{DEMO}.metadata"  # those follow from the wheel, and are put there anew
+    assert (below.objects[denied] == theirs[denied]) == kept
+    listed = json.loads(below.objects["simple/index.json"])["projects"]
+    assert [one["name"] for one in listed] == (["other"] if "simple/demo/index.json" in found else ["demo", "other"])
+
+
+def test_a_page_of_a_whole_project_that_may_not_be_read_is_reported_and_the_others_are_brought_up(here: Path) -> None:
+    below = bare(make_wheel(here))
+    rebuilt(below)
+    whole = dict(below.objects)
+    del below.objects[PAGE]
+
+    assert rebuilt(Guarded(below, "pypi/demo/json")) == {
+        DEMO: "unchanged",
+        "simple/demo/index.json": not_whole("pypi/demo/json"),
+    }
+
+    assert below.objects == whole
+
+
+def test_a_state_that_is_removed_while_its_pages_are_read_is_no_empty_one(here: Path) -> None:
+    below = bare(make_wheel(here))
+    rebuilt(below)
+
+    class Meddling(CountingStore):
+        def get(self, path: str) -> Stored | None:
+            if path == PAGE:
+                del below.objects["simple/demo/index.json"]
+            return super().get(path)
+
+    with pytest.raises(Refused) as error:
+        rebuilt(Meddling(below))
+
+    assert error.value.messages == (
+        "simple/demo/index.json was removed while it was published: run publish -- --rebuild",
+    )
+
+
+def test_metadata_of_a_listed_wheel_that_may_not_be_read_are_put_there_anew(here: Path) -> None:
+    below = bare(make_wheel(here))
+    rebuilt(below)
+    whole = dict(below.objects)
+    below.objects[f"packages/{DEMO}.metadata"] = b"archived"
+
+    assert rebuilt(Guarded(below, f"packages/{DEMO}.metadata")) == {DEMO: "unchanged"}
+
+    assert below.objects == whole
 
 
 def test_a_store_that_fails_ends_the_rebuild(here: Path) -> None:
@@ -449,7 +542,8 @@ def test_another_tools_page_stays_while_a_link_would_be_lost(here: Path, url: st
     assert found.pop("other-1.0-py3-none-any.whl") == "published"
     assert found.pop(PAGE) == (
         f"{PAGE} was written by another tool and links to {url}, which our page could not list: left alone; "
-        "move that file to packages/ as a whole wheel, or take the link out, and rebuild again"
+        "move that file to packages/ as a whole wheel, or take the link out, and rebuild again; meanwhile our list of "
+        "projects does not name it"
     )
     assert sorted(found) == sorted(path.removeprefix("packages/") for path in others)
     assert {path: store.objects[path] for path in before} == before

@@ -119,7 +119,7 @@ def test_rebuilding_reports_what_it_cannot_use_and_goes_on(here: Path, capsys: p
         "error: gone-1.0-py3-none-any.whl: simple/gone/index.json lists it, and packages/ has it not: restore it",
         (
             "error: simple/foreign/index.html: simple/foreign/index.html was written by another tool and nothing in "
-            "packages/ is of foreign: left alone"
+            "packages/ is of foreign: left alone; meanwhile our list of projects does not name it"
         ),
         (
             "error: spoiled-1.0-py3-none-any.whl: packages/spoiled-1.0-py3-none-any.whl has not the bytes that its page "

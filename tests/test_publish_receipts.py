@@ -16,6 +16,7 @@ from tasks.publish import main
 from tasks.receipts import FILE, Receipt
 from tasks.stores.probe import PROBE_PATH
 from tests.publishes import folder_to_publish_in
+from tests.stores.s3_proxy import Fault
 from tests.wheel_factory import make_wheel
 
 if TYPE_CHECKING:
@@ -121,6 +122,66 @@ def test_without_a_receipt_it_is_one_request_more_for_each_project_and_visit_and
     ]
     assert main([]) == 0
     assert asked(proxy) == LOOKS
+
+
+def test_a_visit_that_could_not_be_filed_is_filed_by_a_later_run(
+    here: Path, bucket: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    three_projects(here)
+    assert main([]) == 0
+    (here / "dist" / "visits" / "local-later.json").write_text("{}")
+    proxy.lay("PUT", ".*/visits/", Fault(status=503, code="SlowDown"), times=1)
+    capsys.readouterr()
+
+    assert main(["--quiet"]) == 0
+    assert f"warning: the visits are not filed: cannot write s3://{bucket}/team/visits/" in capsys.readouterr().err
+    asked(proxy)
+
+    assert main([]) == 0
+    assert asked(proxy) == [*LOOKS, "GET visits/local-later.json", "PUT visits/local-later.json"]
+    assert main([]) == 0
+    assert asked(proxy) == LOOKS
+
+
+@pytest.mark.usefixtures("bucket")
+def test_visits_without_wheels_cost_two_requests_once_they_are_filed(here: Path, proxy: Proxy) -> None:
+    three_projects(here)
+    assert main([]) == 0
+    (here / "only" / "visits").mkdir(parents=True)
+    for number in range(3):
+        (here / "only" / "visits" / f"local-{number}.json").write_text(str(number))
+    asked(proxy)
+
+    assert main(["--dist=only"]) == 0
+    filed = [f"{verb} visits/local-{number}.json" for verb in ("GET", "PUT") for number in range(3)]
+    assert asked(proxy) == sorted([*LOOKS, *filed])
+    assert main(["--dist=only"]) == 0
+    assert asked(proxy) == LOOKS
+    make_wheel(here / "dist" / "wheels", "demo", "2.0")
+    assert main([]) == 0
+    asked(proxy)
+    assert main(["--dist=only"]) == 0
+    assert asked(proxy) == LOOKS
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "gone back"])
+def test_visits_without_wheels_are_filed_again_on_an_index_that_went_back(here: Path, *, gone: bool) -> None:
+    make_wheel(here / "first" / "wheels")
+    assert main(["--index=index", "--dist=first"]) == 0
+    shutil.copytree(here / "index", here / "before")
+    make_wheel(here / "second" / "wheels", version="2.0")
+    assert main(["--index=index", "--dist=second"]) == 0
+    (here / "dist" / "visits").mkdir(parents=True)
+    (here / "dist" / "visits" / "local-1.json").write_text("{}")
+    assert main(["--index=index"]) == 0
+    shutil.rmtree(here / "index")
+    if not gone:
+        (here / "before").rename(here / "index")
+
+    assert main(["--index=index"]) == 0
+
+    assert (here / "index/visits/local-1.json").is_file()
 
 
 def later_record(here: Path) -> None:

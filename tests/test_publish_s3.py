@@ -103,6 +103,37 @@ def test_nothing_to_publish_is_two_requests(here: Path, proxy: Proxy, bucket: st
     assert sorted(proxy.asked) == [f"GET /{bucket}/index.html", f"GET /{bucket}/simple/index.json"]
 
 
+@pytest.mark.parametrize("size", [1_000, 9_000_000])  # the last is more than the store holds in memory
+def test_one_more_wheel_is_ten_requests_for_installers_whatever_its_size(
+    here: Path, proxy: Proxy, bucket: str, size: int
+) -> None:
+    make_wheel(here / "dist" / "wheels")
+    assert main([f"--index=s3://{bucket}"]) == 0
+    wheel = make_wheel(here / "dist" / "wheels", version="2.0", more={"pad.bin": bytes(size)})
+    proxy.reset()
+
+    assert main([f"--index=s3://{bucket}"]) == 0
+
+    page, listed = f"/{bucket}/simple/demo/index", f"/{bucket}/simple/index"
+    people = [f"GET /{bucket}/index.html", f"PUT /{bucket}/index.html"]
+    people += [f"PUT /{bucket}/pypi/demo/2.0/json", f"PUT /{bucket}/pypi/demo/json"]
+    assert sorted(proxy.asked) == sorted(
+        [
+            *people,
+            f"GET {listed}.json",
+            f"GET {page}.json",
+            f"PUT /{bucket}/packages/{wheel.name}",
+            f"PUT /{bucket}/packages/{wheel.name}.metadata",
+            f"PUT {page}.json",
+            f"PUT {page}.html",
+            f"PUT /{bucket}/json/demo/index.html",
+            f"PUT {listed}.json",
+            f"PUT {listed}.html",
+            f"PUT /{bucket}/json/index.html",
+        ]
+    )
+
+
 def test_a_dry_run_writes_nothing_not_even_to_try(here: Path, proxy: Proxy, bucket: str) -> None:
     make_wheel(here / "dist" / "wheels")
 

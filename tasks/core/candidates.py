@@ -40,6 +40,8 @@ class Candidate:
     log: bytes | Path | None = None
     provenance: bytes | None = None
     """Its attestations: a checked provenance object (PEP 740)."""
+    note: str = ""
+    """What is to be said of it, whatever becomes of it."""
 
     @classmethod
     def of(
@@ -66,9 +68,9 @@ class Candidate:
             provenance=provenance,
         )
 
-    def beside(self, *, recipe: str | None, provenance: bytes | None) -> Candidate:
+    def beside(self, *, recipe: str | None, provenance: bytes | None, note: str) -> Candidate:
         """Return the candidate with what was found beside it."""
-        return replace(self, recipe=recipe, provenance=provenance)
+        return replace(self, recipe=recipe, provenance=provenance, note=note)
 
     def entry(self, upload_time: str) -> IndexFile:
         """Return the wheel as its project's page lists it."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tasks.core.errors import ServiceFailed
+from tasks.core.errors import ServiceFailed, Unreadable
 from tasks.core.index import (
     HOME_PATH,
     LIST_HTML_PATH,
@@ -18,9 +18,9 @@ from tasks.core.index import (
     page_path,
 )
 from tasks.core.project_list import ProjectList
-from tasks.core.release_json import project_json, release_path, version_json
+from tasks.core.release_json import files_by_version, project_json, release_path, version_json
 from tasks.core.storage import Kind
-from tasks.core.swaps import Derived, data_of, derive, get, swap, together
+from tasks.core.swaps import Derived, data_of, derive, derive_all, get, swap, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from packaging.utils import NormalizedName
 
     from tasks.core.project_list import ListedProject
+    from tasks.core.release_json import ByVersion
     from tasks.core.settings import Policy, Settings
     from tasks.core.storage import Operation, Stored
     from tasks.core.swaps import State
@@ -97,6 +98,7 @@ class Project:
     """The serial that the list has for it: what is rendered from it is known to be up to that."""
     rebuild: bool = False
     _pages: dict[bytes, ProjectPage] = field(default_factory=dict, repr=False)
+    _files: dict[bytes, ByVersion] = field(default_factory=dict, repr=False)
 
     def page(self, state: State) -> ProjectPage:
         """Return the state as a page; where there is none, an empty one that goes on from the list's serial."""
@@ -123,6 +125,7 @@ class Project:
 
         Without ``derived`` nothing is rendered yet: the project is unfinished, as if somebody had been killed.
         ``change`` gives the page itself where nothing is to be done. The page is None where the project has no state.
+        Raises :class:`Unreadable`, when all the others are done, of what is rendered and cannot be read.
         """
 
         def changed(state: State) -> ProjectPage | None:
@@ -139,7 +142,9 @@ class Project:
             return None, False
         page = self.page(after)
         if derived and (before != after or page.serial > self.complete_serial or self.rebuild):
-            yield from together(derive(document, before, after) for document in self._derived(page))
+            wrong = yield from derive_all(tuple(self._derived(page)), before, after)
+            if any(wrong):
+                raise Unreadable(*filter(None, wrong))
         return page, before != after
 
     def _derived(self, page: ProjectPage) -> Iterator[Derived]:
@@ -158,11 +163,16 @@ class Project:
         return self.context.render.project(self.page(state))
 
     def _release(self, state: bytes) -> bytes:
-        return project_json(self.page(state))
+        return project_json(self.page(state), self._by_version(state))
 
     def _version(self, state: bytes, version: str) -> bytes | None:
         page = self.page(state)
-        return version_json(page, version) if version in page.releases else None
+        return version_json(page, version, self._by_version(state)) if version in page.releases else None
+
+    def _by_version(self, state: bytes) -> ByVersion:
+        if state not in self._files:
+            self._files[state] = files_by_version(self.page(state))
+        return self._files[state]
 
 
 def foreign(path: str, html_path: str) -> Generator[Operation, Any, tuple[Stored | None, bool]]:
@@ -176,14 +186,19 @@ def foreign(path: str, html_path: str) -> Generator[Operation, Any, tuple[Stored
     return state, state is None
 
 
-def commit(opening: Opening, projects: Sequence[ListedProject], context: Context) -> Generator[Operation, Any, None]:
-    """Commit the projects' serials, last of all that installers need, and bring up the pages that show the list."""
+def commit(
+    opening: Opening, projects: Sequence[ListedProject], context: Context, *, first: bool = False
+) -> Generator[Operation, Any, None]:
+    """Commit the projects' serials, last of all that installers need, and bring up the pages that show the list.
+
+    As the ``first`` list one is written that has no projects, too.
+    """
     home, token_of = opening.home, context.token_of
 
     def change(state: State) -> ProjectList | None:
         now = list_of(state)
         merged = now.with_projects(projects)
-        return None if merged is now else merged.saying(context.list_meta)
+        return None if merged is now and not (first and state is None) else merged.saying(context.list_meta)
 
     before, after = yield from swap(LIST_PATH, change, opening.listing)
     if after is None or (before == after and home is not None and home.data == context.render.home(list_of(after))):

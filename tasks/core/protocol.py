@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
 from tasks.core.errors import Refused
-from tasks.core.index import LIST_HTML_PATH, LIST_PATH, page_html_path, page_path, wheel_path
+from tasks.core.index import HOME_PATH, LIST_HTML_PATH, LIST_PATH, page_html_path, page_path, wheel_path
 from tasks.core.project_list import ListedProject
 from tasks.core.projects import FOREIGN, Context, Opening, Project, Renderer, commit, foreign, look
 from tasks.core.release_json import info_of
 from tasks.core.storage import IF_ABSENT, Condition, IfMatch, Inspect, Kind
-from tasks.core.swaps import data_of, get, put, together
+from tasks.core.swaps import data_of, get, get_or_reason, put, together
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
@@ -71,9 +71,10 @@ def publish(
         opening = yield from look()
     by_project = {name: tuple(group) for name, group in groupby(sorted(candidates, key=_order), lambda c: c.project)}
     if opening.listing is None and by_project:
-        listing, theirs = yield from foreign(LIST_PATH, LIST_HTML_PATH)
+        shown = LIST_HTML_PATH if opening.home is None else HOME_PATH
+        listing, theirs = yield from foreign(LIST_PATH, shown)
         if theirs:
-            raise Refused(f"{LIST_HTML_PATH} {FOREIGN}")
+            raise Refused(f"{shown} {FOREIGN}")
         opening = replace(opening, listing=listing)
     listed = opening.listed
     serials = {project.name: project.serial for project in listed.projects}
@@ -215,7 +216,10 @@ def _metadata(candidate: Candidate) -> Generator[Operation, Any, None]:
     path = wheel_path(candidate.filename) + ".metadata"
     condition: Condition = IF_ABSENT
     while (yield from put(path, candidate.metadata, Kind.METADATA, condition)) is None:
-        stored = yield from get(path)
+        stored = yield from get_or_reason(path)
+        if isinstance(stored, str):  # nor can an installer read it
+            condition = None
+            continue
         if stored is not None and stored.data == candidate.metadata:
             return
         condition = IF_ABSENT if stored is None else IfMatch(stored.token)
@@ -237,7 +241,7 @@ def _provenance(candidate: Candidate, provenance: bytes) -> Generator[Operation,
 
 
 def _result(candidate: Candidate, outcome: Outcome, note: str = "") -> Result:
-    return Result(filename=candidate.filename, outcome=outcome, note=note)
+    return Result(filename=candidate.filename, outcome=outcome, note=note or candidate.note)
 
 
 def _other_bytes(candidate: Candidate, listed: IndexFile) -> Result:

@@ -18,15 +18,15 @@ from urllib.parse import quote, urljoin
 
 from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
-from tasks.core.errors import ServiceFailed
+from tasks.core.errors import ServiceFailed, Unreadable
 from tasks.core.index import ProjectPage, page_html_path, page_path, wheel_path
 from tasks.core.projects import Project, commit, look
 from tasks.core.protocol import bring_up, spoiled, unsettled
 from tasks.core.provenance import UnfitRecord, recipe_of
 from tasks.core.simple_page import linked_files
 from tasks.core.stock import unlisted
-from tasks.core.storage import Inspect, Look
-from tasks.core.swaps import get, together
+from tasks.core.storage import Inspect, Look, Stored
+from tasks.core.swaps import get, get_or_reason, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Generator, Iterator, Sequence
@@ -37,12 +37,15 @@ if TYPE_CHECKING:
     from tasks.core.project_list import ListedProject
     from tasks.core.projects import Context
     from tasks.core.stock import Stock
-    from tasks.core.storage import Operation, Stored
+    from tasks.core.storage import Operation
 
 T = TypeVar("T")
 
 BATCH = 64
 """Wheels of one project that are read before its state says so: at most so many are read again."""
+
+_UNLISTED = "; meanwhile our list of projects does not name it"
+"""Said of a project whose page is left alone: the list replaces another tool's as soon as it has a project."""
 
 
 def rebuild(
@@ -60,7 +63,8 @@ def rebuild(
     done = yield from together(
         _project(Project(name, context, serials.get(name, 0), rebuild=True), stock, seen) for name in names
     )
-    yield from commit(opening, [project for project, _ in done if project], context)
+    first = opening.home is not None and not stock.foreign  # a website alone: it was told to make way
+    yield from commit(opening, [project for project, _ in done if project], context, first=first)
     left = (_left_alone(name) for name in sorted(stock.foreign - set(names)))
     results = chain(stock.problems, left, *(results for _, results in done))
     return tuple(sorted(results, key=lambda result: (result.filename, result.note)))
@@ -69,12 +73,24 @@ def rebuild(
 def _project(
     project: Project, stock: Stock, seen: Callable[[str], None]
 ) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
-    """Bring one project up to what lies in ``packages/``, a batch of wheels after the other."""
+    """Bring one project up to what lies in ``packages/``, as far as its state and pages can be read."""
+    results: list[Result] = []
+    try:
+        listed = yield from _batch_by_batch(project, stock, seen, results)
+    except Unreadable as error:
+        note = f"{project.name} cannot be made whole: {error}"
+        return None, [*results, Result(filename=page_path(project.name), outcome=Outcome.INVALID, note=note)]
+    return listed, results
+
+
+def _batch_by_batch(
+    project: Project, stock: Stock, seen: Callable[[str], None], results: list[Result]
+) -> Generator[Operation, Any, ListedProject | None]:
+    """Bring one project up to what lies in ``packages/``, a batch after the other; return how it is listed."""
     state = yield from get(page_path(project.name))
-    page, results = _sound(project, state)
+    page = _sound(project, state, results)
     files = {file.filename: file for file in page.files}
-    removed, lost = yield from _missing(page, stock)
-    results += lost
+    removed = yield from _missing(page, stock, results)
     theirs = state is None and project.name in stock.foreign
     for batch, last in _batches(stock.wheels.get(project.name, ()), whole=theirs):
         found = yield from together(
@@ -82,16 +98,16 @@ def _project(
         )
         results += [one for one in found if isinstance(one, Result)]
         candidates = [one for one in found if isinstance(one, Candidate)]
-        if theirs:
-            wrong, kept = yield from _foreign_links(project, stock, {one.filename for one in candidates})
-            results += wrong
-            if kept:
-                return None, results
+        names = {one.filename for one in candidates}
+        if theirs and (yield from _keeps_foreign(project, stock, names, results)):
+            return None
+        if not candidates and not last:
+            continue
         gone = removed if last else ()
         listed, outcomes = yield from bring_up(project, candidates, state, removed=gone, derived=last)
         results += outcomes
         if last:
-            return listed, results
+            return listed
         state = yield from get(page_path(project.name))
     raise AssertionError("the last batch is the last")
 
@@ -114,32 +130,33 @@ def _told(
     return result
 
 
-def _sound(project: Project, state: Stored | None) -> tuple[ProjectPage, list[Result]]:
-    """Return a project's page, an empty one and the reason where it is damaged."""
+def _sound(project: Project, state: Stored | None, results: list[Result]) -> ProjectPage:
+    """Return a project's page, an empty one where it is damaged."""
     path = page_path(project.name)
     try:
-        return (ProjectPage.from_json(state.data, path) if state else project.page(None)), []
+        return ProjectPage.from_json(state.data, path) if state else project.page(None)
     except ServiceFailed as error:
         note = f"it was damaged and is made anew; what only it knew is lost ({error})"
-        return project.page(None), [Result(filename=path, outcome=Outcome.INVALID, note=note)]
+        results.append(Result(filename=path, outcome=Outcome.INVALID, note=note))
+        return project.page(None)
 
 
-def _missing(page: ProjectPage, stock: Stock) -> Generator[Operation, Any, tuple[set[str], list[Result]]]:
-    """Return of the files that a page lists and ``packages/`` has not those to remove from it, and those that are lost.
+def _missing(page: ProjectPage, stock: Stock, results: list[Result]) -> Generator[Operation, Any, set[str]]:
+    """Return of the files that a page lists and ``packages/`` has not those to remove from it; tell of those lost.
 
     One that was yanked before it was taken away is to be removed; any other is a loss, unless it is there after all:
     put since ``packages/`` was listed.
     """
     there = set(stock.wheels.get(page.name, ()))
-    removed, lost = set(), []
+    removed = set()
     for file in page.files:
         if file.url or file.filename in there or (yield Look(wheel_path(file.filename))) is not None:
             continue
         if file.yanked is not None:
             removed.add(file.filename)
         else:
-            lost.append(_lost(page_path(page.name), file.filename))
-    return removed, lost
+            results.append(_lost(page_path(page.name), file.filename))
+    return removed
 
 
 def _wheel(
@@ -158,7 +175,7 @@ def _wheel(
         return unlisted(filename, found)
     found = yield from _with_what_is_beside(found, listed, stock)
     if known and listed and listed.filled_in(found.entry(context.upload_time)) == listed:
-        return Result(filename=filename, outcome=Outcome.UNCHANGED)
+        return Result(filename=filename, outcome=Outcome.UNCHANGED, note=found.note)
     return found
 
 
@@ -168,8 +185,8 @@ def _known(page: ProjectPage, listed: IndexFile, stock: Stock) -> Generator[Oper
     release = page.releases.get(str(listed.version))
     if path not in stock.beside or release is None or not release.source:
         return None
-    metadata = yield from get(path)
-    if metadata is None or hashlib.sha256(metadata.data).hexdigest() != listed.core_metadata:
+    metadata = yield from get_or_reason(path)
+    if not isinstance(metadata, Stored) or hashlib.sha256(metadata.data).hexdigest() != listed.core_metadata:
         return None
     return Candidate(
         filename=listed.filename,
@@ -184,39 +201,44 @@ def _known(page: ProjectPage, listed: IndexFile, stock: Stock) -> Generator[Oper
 def _with_what_is_beside(
     wheel: Candidate, listed: IndexFile | None, stock: Stock
 ) -> Generator[Operation, Any, Candidate]:
-    """Return a wheel with the recipe key and the attestations that it has in the index and its page does not know."""
+    """Return a wheel with the recipe key and the attestations that it has in the index and its page does not know.
+
+    What cannot be read is said, and the wheel goes without.
+    """
     record_path, provenance_path = f"records/{wheel.filename}.json", f"{wheel_path(wheel.filename)}.provenance"
-    recipe = provenance = None
+    record = stored = recipe = provenance = None
     if record_path in stock.beside and not (listed and listed.recipe):
-        record = yield from get(record_path)
+        record = yield from get_or_reason(record_path)
         with suppress(UnfitRecord):
-            recipe = recipe_of(record.data, wheel.sha256) if record else None
+            recipe = recipe_of(record.data, wheel.sha256) if isinstance(record, Stored) else None
     if provenance_path in stock.beside and not (listed and listed.attested):
-        stored = yield from get(provenance_path)
+        stored = yield from get_or_reason(provenance_path)
         with suppress(UnfitAttestation):
-            provenance = check_provenance(stored.data, wheel.filename, wheel.sha256) if stored else None
-    return wheel.beside(recipe=recipe, provenance=provenance)
+            provenance = (
+                check_provenance(stored.data, wheel.filename, wheel.sha256) if isinstance(stored, Stored) else None
+            )
+    note = "; ".join(one for one in (record, stored) if isinstance(one, str))
+    return wheel.beside(recipe=recipe, provenance=provenance, note=note and f"what is beside it was left out: {note}")
 
 
-def _foreign_links(
-    project: Project, stock: Stock, listed: Container[str]
-) -> Generator[Operation, Any, tuple[list[Result], bool]]:
-    """Look at the links of another tool's page; return what is wrong with them, and whether the page has to stay."""
+def _keeps_foreign(
+    project: Project, stock: Stock, listed: Container[str], results: list[Result]
+) -> Generator[Operation, Any, bool]:
+    """Look at the links of another tool's page; tell what is wrong with them, return whether the page has to stay."""
     path = page_html_path(project.name)
     shown = yield from get(path)
-    found: list[Result] = []
     kept = False
     for url, filename in linked_files(shown.data if shown else b""):
         if filename in listed:
             continue
         if urljoin(f"/{path}", url) == f"/{wheel_path(quote(filename))}" and not stock.has(filename):
-            found.append(_lost(path, filename))
+            results.append(_lost(path, filename))
             continue
         kept = True
         note = f"{path} was written by another tool and links to {url}, which our page could not list: left alone"
-        advice = "move that file to packages/ as a whole wheel, or take the link out"
-        found.append(Result(filename=path, outcome=Outcome.INVALID, note=f"{note}; {advice}, and rebuild again"))
-    return found, kept
+        advice = f"move that file to packages/ as a whole wheel, or take the link out, and rebuild again{_UNLISTED}"
+        results.append(Result(filename=path, outcome=Outcome.INVALID, note=f"{note}; {advice}"))
+    return kept
 
 
 def _lost(path: str, filename: str) -> Result:
@@ -226,5 +248,5 @@ def _lost(path: str, filename: str) -> Result:
 
 def _left_alone(name: NormalizedName) -> Result:
     path = page_html_path(name)
-    note = f"{path} was written by another tool and nothing in packages/ is of {name}: left alone"
+    note = f"{path} was written by another tool and nothing in packages/ is of {name}: left alone{_UNLISTED}"
     return Result(filename=path, outcome=Outcome.INVALID, note=note)

@@ -16,12 +16,14 @@ from packaging.version import InvalidVersion, Version
 from tasks.core.simple_json import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Mapping, Sequence
 
     from packaging.utils import NormalizedName
 
     from tasks.core.index import ProjectPage
     from tasks.core.index_file import IndexFile
+
+    ByVersion = Mapping[str, Sequence[IndexFile]]
 
 _TEXTS = {
     "name": "Name",
@@ -66,9 +68,12 @@ def info_of(metadata: bytes) -> dict[str, Any]:
     return {key: value for key, value in made.items() if value}
 
 
-def project_json(page: ProjectPage) -> bytes:
-    """Render a project's release JSON: its newest version, and the files of every one."""
-    by_version = _by_version(page)
+def project_json(page: ProjectPage, by_version: ByVersion | None = None) -> bytes:
+    """Render a project's release JSON: its newest version, and the files of every one.
+
+    ``by_version`` are the page's :func:`files_by_version`, for who has them already.
+    """
+    by_version = files_by_version(page) if by_version is None else by_version
     releases = {_normal(known): list[dict[str, Any]]() for known in page.versions}
     releases |= {version: [_file(file, page, "../..") for file in files] for version, files in by_version.items()}
     newest = page.newest
@@ -77,32 +82,25 @@ def project_json(page: ProjectPage) -> bytes:
     return canonical(_document(info, urls, page.serial) | {"releases": releases})
 
 
-def version_json(page: ProjectPage, version: str) -> bytes:
+def version_json(page: ProjectPage, version: str, by_version: ByVersion | None = None) -> bytes:
     """Render the release JSON of one version, which is in its normal form."""
-    return next(versions_json(page, [version]))[1]
+    files = (files_by_version(page) if by_version is None else by_version).get(version, [])
+    release = page.releases.get(version)
+    urls = [_file(file, page, "../../..") for file in files]
+    return canonical(_document(_info(page, version, files), urls, release.serial if release else 0))
 
 
-def versions_json(page: ProjectPage, versions: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Render the release JSON of some versions, each with its version."""
-    by_version = _by_version(page)
-    for version in versions:
-        files = by_version.get(version, [])
-        release = page.releases.get(version)
-        urls = [_file(file, page, "../../..") for file in files]
-        yield version, canonical(_document(_info(page, version, files), urls, release.serial if release else 0))
-
-
-def _document(info: dict[str, Any], urls: list[dict[str, Any]], serial: int) -> dict[str, Any]:
-    return {"info": info, "last_serial": serial, "urls": urls, "vulnerabilities": []}
-
-
-def _by_version(page: ProjectPage) -> dict[str, list[IndexFile]]:
+def files_by_version(page: ProjectPage) -> ByVersion:
     """Return the files that are offered, by name, of each version in its normal form."""
     found: dict[str, list[IndexFile]] = {}
     for file in sorted(page.offered, key=lambda file: file.filename):
         if file.version is not None:
             found.setdefault(str(file.version), []).append(file)
     return found
+
+
+def _document(info: dict[str, Any], urls: list[dict[str, Any]], serial: int) -> dict[str, Any]:
+    return {"info": info, "last_serial": serial, "urls": urls, "vulnerabilities": []}
 
 
 def _info(page: ProjectPage, version: str | None, files: Sequence[IndexFile]) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Ask for an object: answered by ``Stored | None``."""
+    """Ask for an object: answered by ``Stored | None``, or by the reason why this one cannot be read."""
 
     path: str
 

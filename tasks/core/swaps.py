@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tasks.core.errors import Refused
+from tasks.core.errors import Refused, Unreadable
 from tasks.core.storage import IF_ABSENT, Changed, Condition, Get, IfMatch, Kind, Operation, Put, Stored, Together
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 State = bytes | None
 T = TypeVar("T")
+_REMOVED = "{} was removed while it was published: run publish -- --rebuild"
 
 
 class Writable(Protocol):
@@ -86,7 +87,7 @@ def derive(
         shown = yield from get(derived.path)
         state = yield from get(derived.state_path)
         if state is None:
-            raise Refused(f"{derived.state_path} was removed while it was published: run publish -- --rebuild")
+            raise Refused(_REMOVED.format(derived.state_path))
         if behind and state.data != after:  # somebody else's, who may have died before this one's turn
             after = state.data
             yield from together(derive(each, after, after) for each in behind)
@@ -99,6 +100,42 @@ def derive(
             return
 
 
+def derive_all(documents: Sequence[Derived], before: State, after: bytes) -> Generator[Operation, Any, list[str]]:
+    """Bring all documents of one state up to it, as :func:`derive` does; return why some cannot be read.
+
+    Where the state was not replaced just now all of them are read, and *after* them the state, once.
+    """
+    if before != after:
+        return (yield from together(attempt(derive(each, before, after)) for each in documents))
+    shown = yield from together(get_or_reason(each.path) for each in documents)
+    state = yield from get(documents[0].state_path)
+    if state is None:
+        raise Refused(_REMOVED.format(documents[0].state_path))
+    found = zip(documents, shown, strict=True)
+    return (yield from together(attempt(_replace(each, there, state.data)) for each, there in found))
+
+
+def _replace(derived: Derived, shown: Stored | str | None, state: bytes) -> Generator[Operation, Any, None]:
+    """Replace a document that was read before its state was, where it differs."""
+    if isinstance(shown, str):
+        raise Unreadable(shown)
+    rendered = derived.render(state)
+    if rendered is None or (shown is not None and shown.data == rendered):
+        return
+    condition = IF_ABSENT if shown is None else IfMatch(shown.token)
+    if (yield from put(derived.path, rendered, derived.kind, condition)) is None:
+        yield from derive(derived, state, state)
+
+
+def attempt(steps: Generator[Operation, Any, None]) -> Generator[Operation, Any, str]:
+    """Do what goes beside other things; return why it cannot be done where that is an object that cannot be read."""
+    try:
+        yield from steps
+    except Unreadable as error:
+        return str(error)
+    return ""
+
+
 def together(steps: Iterable[Generator[Operation, Any, T]]) -> Generator[Operation, Any, list[T]]:
     """Do what several generators ask for, side by side; return what they return, in their order."""
     answer: list[T] = yield Together(steps)
@@ -106,8 +143,16 @@ def together(steps: Iterable[Generator[Operation, Any, T]]) -> Generator[Operati
 
 
 def get(path: str) -> Generator[Operation, Any, Stored | None]:
-    """Read an object."""
-    answer: Stored | None = yield Get(path)
+    """Read an object. Raises :class:`Unreadable`."""
+    answer = yield from get_or_reason(path)
+    if isinstance(answer, str):
+        raise Unreadable(answer)
+    return answer
+
+
+def get_or_reason(path: str) -> Generator[Operation, Any, Stored | str | None]:
+    """Read an object; return the reason where it is one that cannot be read."""
+    answer: Stored | str | None = yield Get(path)
     return answer
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tasks.core.storage import Stored
 
+_NO_LIST = f"{{}}{LIST_PATH}: there is no such page; name an index of spare-tire's"
+
 
 def published_files(index: str, names: Iterable[str], cache: Path) -> dict[str, str]:
     """Return the sha256 of all files that an index has of some projects, by their file names.
@@ -28,17 +30,21 @@ def published_files(index: str, names: Iterable[str], cache: Path) -> dict[str, 
         from tasks.services.website import Website  # noqa: PLC0415 - it brings requests along, 0.1 s
 
         with Website(index, cache) as website:
-            if website.get(LIST_PATH) is None:
-                raise BadInput(f"{website.location}{LIST_PATH}: there is no such page; name an index of spare-tire's")
-            return _files(website.get, names)
-    return _files(open_store(index).get, names)
-
-
-def _files(get: Callable[[str], Stored | None], names: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    listed = get(LIST_PATH)
+            listed = website.get(LIST_PATH)
+            if listed is None:
+                raise BadInput(_NO_LIST.format(website.location))
+            return _files(website.get, listed, names)
+    store = open_store(index)
+    listed = store.get(LIST_PATH)
     if listed is None:
-        return found
+        if any(store.list("packages/")):
+            raise BadInput(_NO_LIST.format(f"{store.location}/"))
+        return {}
+    return _files(store.get, listed, names)
+
+
+def _files(get: Callable[[str], Stored | None], listed: Stored, names: Iterable[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
     projects = {each.name for each in ProjectList.from_json(listed.data).projects}
     for name in sorted(projects & {canonicalize_name(each) for each in names}):
         page = get(page_path(name))

@@ -175,11 +175,9 @@ class _Run:
 
 def perform(operation: Request, store: Store) -> object:
     """Carry out one operation."""
-    if isinstance(operation, Get):
-        return store.get(operation.path)
-    if isinstance(operation, Look):
+    if isinstance(operation, Get | Look):
         try:
-            return store.head(operation.path)
+            return store.get(operation.path) if isinstance(operation, Get) else store.head(operation.path)
         except Unreadable as error:
             return str(error)
     if isinstance(operation, Inspect):

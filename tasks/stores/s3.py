@@ -18,6 +18,7 @@ from tasks.ranges import TAIL, open_ranges
 from tasks.stores.s3_client import (
     BOTO_ERRORS,
     CUT_SHORT,
+    HUNG_UP,
     ClientError,
     Patience,
     answer_of,
@@ -38,8 +39,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SMALL = 8 << 20
-"""Bytes of a file that are held in memory while they are sent. A larger one costs two round trips more, and is not sent
-where it is not wanted."""
+"""Bytes of a file that are held in memory while they are sent; a larger one is read as it goes."""
 _CHUNK = 1 << 20
 
 
@@ -88,8 +88,6 @@ class S3Store:
         with self._failures("write", path, conditional=condition is not None), _opened(data) as (body, digest):
             if sha256 not in {None, digest.hex()}:
                 raise ServiceFailed(f"{path} changed while it was published; nothing was written: run it again")
-            if isinstance(condition, Absent) and not isinstance(body, bytes) and self._head(key) is not None:
-                return Changed()  # not every server says so before the whole file is sent
             answer = self._put(key, body, digest, kind, condition)
             if isinstance(answer, Written) and isinstance(body, bytes):
                 self._md5_etags = answer.token == _md5_etag(body)
@@ -220,6 +218,12 @@ class S3Store:
                     return Changed() if ours is None else Written(ours)
                 else:
                     raise
+            except HUNG_UP:
+                # A server that does not want a large file may hang up while it is sent, and never be heard.
+                if isinstance(body, bytes) or not isinstance(condition, Absent) or self._head(key) is None:
+                    raise
+                ours = self._token_if(key, digest)
+                return Changed() if ours is None else Written(ours)
             else:
                 return Written(answer["ETag"])
 

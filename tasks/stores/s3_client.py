@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BOTO_ERRORS",
     "CUT_SHORT",
+    "HUNG_UP",
     "ClientError",
     "Patience",
     "answer_of",
@@ -48,7 +49,7 @@ class Patience:
     read: float = 60
     """Between two pieces of an answer. A put of a large wheel is answered only when the server has stored it."""
     attempts: int = 5
-    """Of each request, unless AWS_MAX_ATTEMPTS or the profile says otherwise. With botocore's pauses (at random up to
+    """Of each request, unless AWS_MAX_ATTEMPTS says otherwise. With botocore's pauses (at random up to
     1, 2, 4 and 8 s) they outlast what S3 calls a brief overload; what lasts longer is better left to a rerun."""
     pauses: tuple[float, ...] = (0.25, 0.5, 1, 2)
     """At random up to these, before each repetition of what botocore does not repeat: answers cut short, conflicts."""
@@ -61,6 +62,8 @@ CUT_SHORT = (
     exceptions.ResponseStreamingError,
 )
 """What reading the body of an answer raises, which botocore does not repeat."""
+HUNG_UP = exceptions.ConnectionClosedError
+"""What a server raises that ends the connection in place of an answer, at each attempt."""
 BOTO_ERRORS = (
     BotoCoreError,
     ClientError,

@@ -15,6 +15,7 @@ from tasks.core.filing import file_visits
 from tasks.core.index import digest_of, page_path
 from tasks.core.project_list import ListedProject, ProjectList
 from tasks.core.protocol import Context, publish
+from tasks.core.release_json import files_by_version
 from tests.core.publishing import TIME, page, published, rebuilding, run, steps, wheel
 from tests.core.scheduler import Lines, perform, sequential
 from tests.stores.memory import MemoryStore
@@ -22,6 +23,8 @@ from tests.stores.memory import MemoryStore
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from tasks.core.index import ProjectPage
+    from tasks.core.release_json import ByVersion
     from tasks.core.storage import Request
 
 
@@ -124,6 +127,25 @@ def test_visits_of_one_name_are_two_if_they_say_different_things_also_where_anot
         "visits/other-1.json": b"x",
     }
     assert [step for step in asked if step.startswith("put")] == []
+
+
+def test_the_files_of_a_state_are_sorted_by_version_once_however_many_versions_are_rendered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sorted_by_version: list[int] = []
+
+    def counted(page: ProjectPage) -> ByVersion:
+        sorted_by_version.append(page.serial)
+        return files_by_version(page)
+
+    monkeypatch.setattr("tasks.core.projects.files_by_version", counted)
+    store = published(*(wheel(f"demo-{version}.0-py3-none-any.whl") for version in range(1, 8)))
+    assert sorted_by_version == [1]
+
+    run(store, steps(wheel("demo-8.0-py3-none-any.whl"), wheel("demo-9.0-py3-none-any.whl")))
+
+    # The state that was replaced tells which bytes its release JSON has.
+    assert sorted_by_version == [1, 1, 2]
 
 
 def run_on(requests: Generator[Request, Any, Any], answer: object, store: MemoryStore) -> None:
@@ -293,6 +315,32 @@ def test_an_index_of_another_tool_is_not_written_to() -> None:
         run(store, steps(wheel()))
 
     assert store.objects == {"simple/index.html": b"foreign"}
+
+
+def test_a_home_page_without_a_list_is_not_replaced_before_a_rebuild() -> None:
+    store = MemoryStore({"index.html": b"our website"})
+
+    with pytest.raises(Refused) as error:
+        run(store, steps(wheel()))
+
+    assert error.value.messages == (
+        "index.html was written by another tool, and its links would be lost: run publish -- --rebuild first",
+    )
+    assert store.objects == {"index.html": b"our website"}
+    run(store, rebuilding(store))
+    run(store, steps(wheel()))
+    assert store.objects == published(wheel()).objects
+
+
+def test_a_home_page_whose_list_was_written_since_is_ours() -> None:
+    publishing, before, after = sequential(steps(wheel())), MemoryStore(), published(wheel("other-1-py3-none-any.whl"))
+    home = perform(next(publishing), after, {})
+    no_list = perform(publishing.send(home), before, {})
+
+    run_on(publishing, no_list, after)
+
+    listed = ProjectList.from_json(after.objects["simple/index.json"])
+    assert [project.name for project in listed.projects] == ["demo", "other"]
 
 
 def test_keys_of_a_page_that_we_do_not_know_survive() -> None:

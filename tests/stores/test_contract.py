@@ -151,6 +151,7 @@ def test_a_local_file_is_put_whole_and_once(store: Store, tmp_path: Path, size: 
     source.write_bytes(bytes(range(100)) * (size // 100))
 
     first = store.put("packages/x.whl", source, kind=Kind.WHEEL, condition=IF_ABSENT)
+    source.write_bytes(bytes(size + 1))
     second = store.put("packages/x.whl", source, kind=Kind.WHEEL, condition=IF_ABSENT)
 
     assert isinstance(first, Written)

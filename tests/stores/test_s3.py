@@ -415,7 +415,39 @@ def test_a_large_put_whose_answer_was_lost_is_read_back_where_no_checksum_is_kep
     proxy.lay("HEAD", ".*/x", Fault(headers={"x-amz-checksum-sha256": ""}))
 
     assert isinstance(store.put("x", large, kind=Kind.WHEEL, condition=IF_ABSENT), Written)
-    assert asked(proxy, store) == ["HEAD x", "PUT x", "PUT x", "HEAD x", "GET x"]
+    assert asked(proxy, store) == ["PUT x", "PUT x", "HEAD x", "GET x"]
+
+
+@pytest.mark.parametrize(
+    ("there", "answer", "then"),
+    [
+        (b"", Changed(), ["HEAD x", "HEAD x"]),
+        (bytes(9_000_000), Written('"1dfe5e6e4defff78eb0b5217313a6940"'), ["HEAD x", "HEAD x"]),
+    ],
+    ids=["another's", "the same"],
+)
+def test_a_server_that_hangs_up_on_a_large_file_is_asked_whether_it_has_one(
+    store: S3Store, proxy: Proxy, tmp_path: Path, there: bytes, answer: Written | Changed, then: list[str]
+) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(9_000_000))
+    put(store, "x", there)
+    proxy.reset()
+    proxy.lay("PUT", ".*/x", Fault(reset=True))
+
+    assert store.put("x", large, kind=Kind.WHEEL, condition=IF_ABSENT) == answer
+    assert [one for one in asked(proxy, store) if one != "PUT x"] == then
+
+
+def test_a_server_that_hangs_up_on_a_large_file_and_has_none_has_failed(
+    store: S3Store, proxy: Proxy, tmp_path: Path
+) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(bytes(9_000_000))
+    proxy.lay("PUT", ".*/x", Fault(reset=True))
+
+    with pytest.raises(ServiceFailed, match=r"/x: .* closed the connection without an answer"):
+        store.put("x", large, kind=Kind.WHEEL, condition=IF_ABSENT)
 
 
 def test_a_put_that_was_repeated_and_met_anothers_work_has_not_written(store: S3Store, proxy: Proxy) -> None:
