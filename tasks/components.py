@@ -7,25 +7,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import component_runs, console, options
-from tasks.core.components.distributions import distributions, tree_lines
-from tasks.core.components.lint import judged, lint
-from tasks.core.components.packages import closure, packages
-from tasks.core.components.sarif import sarif
+from tasks import console, options
 from tasks.core.errors import BadInput, Failed
 from tasks.matrixcache import load
+from tasks.monorepo import runs
+from tasks.monorepo.distributions import distributions, tree_lines
+from tasks.monorepo.lint import judged, lint
+from tasks.monorepo.packages import closure, packages
+from tasks.monorepo.sarif import sarif
+from tasks.monorepo.source_tree import read_tree
 from tasks.services.published import published_files
-from tasks.source_tree import read_tree
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection, Sequence
 
     from tasks.console import Console
-    from tasks.core.components.lint import Report
-    from tasks.core.components.tree import Tree
     from tasks.core.matrix import Matrix
     from tasks.core.monorepo import Components
+    from tasks.monorepo.lint import Report
+    from tasks.monorepo.tree import Tree
 
 CACHE = Path(".cache")
 
@@ -105,11 +106,11 @@ def _build(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: 
     def published(changed: Collection[str]) -> dict[str, str]:
         return published_files(index, changed, CACHE / "website")
 
-    outcome = component_runs.build(repo, names, published, chosen.jobs)
+    outcome = runs.build(repo, names, published, chosen.jobs)
     for message in outcome.failed.values():
         terminal.error(message)
     there = (*outcome.built, *outcome.unchanged)
-    made = [(name, *component_runs.described(repo, name)) for name in repo.every if name in there]
+    made = [(name, *runs.described(repo, name)) for name in repo.every if name in there]
     if chosen.json:
         rows = [(name, place, built, name in outcome.built) for name, place, built in made if built]
         form = [
@@ -127,7 +128,7 @@ def _build(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: 
 
 def _verify(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: Tree) -> int:
     repo = _monorepo(chosen, matrix, tree)
-    wrong = component_runs.verify(repo, _names(chosen, repo), chosen.jobs)
+    wrong = runs.verify(repo, _names(chosen, repo), chosen.jobs)
     if chosen.json:
         console.emit_json({"components": [{"name": name, "findings": found} for name, found in wrong.items()]})
     else:
@@ -149,13 +150,13 @@ def _components(matrix: Matrix) -> Components:
     return matrix.components
 
 
-def _monorepo(chosen: argparse.Namespace, matrix: Matrix, tree: Tree) -> component_runs.Monorepo:
+def _monorepo(chosen: argparse.Namespace, matrix: Matrix, tree: Tree) -> runs.Monorepo:
     base = options.matrix_path(chosen).parent / _components(matrix).buildroot
-    every = packages(tree, lambda: component_runs.count_commits(base))
-    return component_runs.Monorepo(every=every, base=base, out=chosen.dist / "components", environ=os.environ)
+    every = packages(tree, lambda: runs.count_commits(base))
+    return runs.Monorepo(every=every, base=base, out=chosen.dist / "components", environ=os.environ)
 
 
-def _names(chosen: argparse.Namespace, repo: component_runs.Monorepo) -> list[str]:
+def _names(chosen: argparse.Namespace, repo: runs.Monorepo) -> list[str]:
     return [name for name, package in repo.every.items() if _lies_in(package.directory, chosen.directories)]
 
 

@@ -11,9 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 from tasks import console, options
 from tasks.core.errors import BadInput, Failed, Refused
-from tasks.core.golden import MANIFEST
-from tasks.golden_readers import READERS
-from tasks.goldenfiles import Format, add, by_program, check, has_history, in_process, load, unread
+from tasks.golden_files.folders import Format, add, by_program, check, has_history, in_process, load, unread
+from tasks.golden_files.manifest import MANIFEST
+from tasks.golden_files.readers import READERS
 from tasks.matrixcache import load as load_matrix
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.components import main
-from tasks.core.components.build_file import BuildFile, read_build
-from tests.core.components.trees import CONFORMING, LIB, TEST, TOOL
+from tasks.monorepo.build_file import BuildFile, read_build
+from tests.monorepo.trees import CONFORMING, LIB, TEST, TOOL
 from tests.monorepos import EXAMPLE, MATRIX, ROOT, copy_example, write, write_monorepo
 
 if TYPE_CHECKING:
-    from tasks.core.components.values import Target
+    from tasks.monorepo.values import Target
 
 REPOSITORY = Path(__file__).parent.parent
 GLOBS = CONFORMING[LIB].replace("rglobs", "globs")

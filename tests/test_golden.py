@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.core.golden import Found, Reader
+from tasks.core.golden import Reader
 from tasks.golden import main
-from tasks.golden_readers import READERS
-from tasks.goldenfiles import by_program
+from tasks.golden_files.folders import by_program
+from tasks.golden_files.manifest import Found
+from tasks.golden_files.readers import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

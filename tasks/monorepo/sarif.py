@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tasks.core.components.lint import SUMMARIES
+from tasks.monorepo.lint import SUMMARIES
 
 if TYPE_CHECKING:
-    from tasks.core.components.lint import Report
-    from tasks.core.components.values import Finding
+    from tasks.monorepo.lint import Report
+    from tasks.monorepo.values import Finding
 
 VERSION = "2.1.0"
 

@@ -9,12 +9,12 @@ import pytest
 from packaging.version import Version
 
 from tasks.core.errors import BadInput
-from tasks.core.golden import (
+from tasks.core.golden import Reader
+from tasks.golden_files.manifest import (
     Break,
     Found,
     GoldenFile,
     Manifest,
-    Reader,
     difference,
     forgotten,
     judged,

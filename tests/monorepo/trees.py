@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from tasks.core.components.binary_rules import entry_modules, names_defined
-from tasks.core.components.build_file import DEPENDANT_KINDS, read_build
-from tasks.core.components.lint import lint
-from tasks.core.components.tree import Layout, Tree
+from tasks.monorepo.binary_rules import entry_modules, names_defined
+from tasks.monorepo.build_file import DEPENDANT_KINDS, read_build
+from tasks.monorepo.lint import lint
+from tasks.monorepo.tree import Layout, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tasks.core.components.build_file import BuildFile
+    from tasks.monorepo.build_file import BuildFile
 
 ROOT = "src/main/python"
 LIB, TOOL, TEST = f"{ROOT}/acme/base/lib/BUILD", f"{ROOT}/acme/base/tool/BUILD", "src/test/python/tool/BUILD"

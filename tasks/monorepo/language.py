@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeVar
 
-from tasks.core.components.globbing import check_pattern
-from tasks.core.components.values import Exported, Glob, Said, SetupPy
+from tasks.monorepo.globbing import check_pattern
+from tasks.monorepo.values import Exported, Glob, Said, SetupPy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core.components.build_file import DEPENDANT_KINDS, BuildFile, Unreadable, read_build
-from tasks.core.components.values import Exported, Glob, Said, SetupPy, Sources, Target
+from tasks.monorepo.build_file import DEPENDANT_KINDS, BuildFile, Unreadable, read_build
+from tasks.monorepo.values import Exported, Glob, Said, SetupPy, Sources, Target
 
 DOCUMENTED = """\
 import os

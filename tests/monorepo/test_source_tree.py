@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core.components.lint import lint
 from tasks.core.errors import BadInput
 from tasks.core.monorepo import Components
-from tasks.source_tree import read_tree
-from tests.core.components.trees import CONFORMING, LIB
+from tasks.monorepo.lint import lint
+from tasks.monorepo.source_tree import read_tree
+from tests.monorepo.trees import CONFORMING, LIB
 from tests.monorepos import ROOT, write, write_monorepo
 
 COMPONENTS = Components(root=ROOT, version_file=".version", dependants=("src/test/python",))
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -241,8 +241,8 @@ def hook(event, arguments):
         counts[f"{event} {arguments[0]}"] += 1
     elif event == "compile" and b"library(" in (arguments[0] if isinstance(arguments[0], bytes) else str(arguments[0]).encode()):
         counts["parsed"] += 1
-from tasks.source_tree import read_tree
-from tasks.core.components.lint import lint
+from tasks.monorepo.source_tree import read_tree
+from tasks.monorepo.lint import lint
 from tasks.core.monorepo import Components
 from pathlib import Path
 sys.addaudithook(hook)

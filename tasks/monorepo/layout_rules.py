@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tasks.core.components.tree import LEVEL, Address, public_target
+from tasks.monorepo.tree import LEVEL, Address, public_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tasks.core.components.build_file import BuildFile
-    from tasks.core.components.tree import Tree
-    from tasks.core.components.values import Note, PlacedNote, SetupPy, Sources, Target
+    from tasks.monorepo.build_file import BuildFile
+    from tasks.monorepo.tree import Tree
+    from tasks.monorepo.values import Note, PlacedNote, SetupPy, Sources, Target
 
 PYTHON = "rglobs('*.py')"
 

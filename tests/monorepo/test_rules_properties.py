@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 
-from tasks.core.components.distributions import distributions
-from tasks.core.components.lint import lint
 from tasks.core.monorepo import RULES
-from tests.core.components.generated import BREAKS, monorepos
-from tests.core.components.trees import tree_of
+from tasks.monorepo.distributions import distributions
+from tasks.monorepo.lint import lint
+from tests.monorepo.generated import BREAKS, monorepos
+from tests.monorepo.trees import tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.core.components.generated import Component, Monorepo
+    from tests.monorepo.generated import Component, Monorepo
 
 
 def files(monorepo: Monorepo) -> dict[str, str]:

@@ -8,15 +8,15 @@ import warnings
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from tasks.core.components.layout_rules import PYTHON
-from tasks.core.components.tree import Address, binaries, parse_address, public_target
+from tasks.monorepo.layout_rules import PYTHON
+from tasks.monorepo.tree import Address, binaries, parse_address, public_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tasks.core.components.build_file import BuildFile
-    from tasks.core.components.tree import Tree
-    from tasks.core.components.values import Exported, Note, Said, Target
+    from tasks.monorepo.build_file import BuildFile
+    from tasks.monorepo.tree import Tree
+    from tasks.monorepo.values import Exported, Note, Said, Target
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _ENTRY_POINT = re.compile(rf"(?P<module>{_NAME}(\.{_NAME})*)(:(?P<function>{_NAME}(\.{_NAME})*))?")

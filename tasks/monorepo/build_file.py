@@ -11,9 +11,9 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.core.components.globbing import check_pattern
-from tasks.core.components.language import Evaluator, Value, Wrong, described, shown, text, texts, unknown
-from tasks.core.components.values import Glob, Said, SetupPy, Sources, Target
+from tasks.monorepo.globbing import check_pattern
+from tasks.monorepo.language import Evaluator, Value, Wrong, described, shown, text, texts, unknown
+from tasks.monorepo.values import Glob, Said, SetupPy, Sources, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,15 +14,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from tasks import process
-from tasks.core.components.packages import differences, key_of
 from tasks.core.errors import BadInput, Failed
+from tasks.monorepo.packages import differences, key_of
 from tasks.wheelfile import read_digests, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from tasks.core.components.packages import Package
+    from tasks.monorepo.packages import Package
 
 FORMAT = "spare-tire component 1"
 RECORD = "record.json"

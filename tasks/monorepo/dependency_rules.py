@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from tasks.core.components.layout_rules import build_file
-from tasks.core.components.tree import Address, cycles, parse_address, public_target
+from tasks.monorepo.layout_rules import build_file
+from tasks.monorepo.tree import Address, cycles, parse_address, public_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tasks.core.components.build_file import BuildFile
-    from tasks.core.components.tree import Tree
-    from tasks.core.components.values import Note, PlacedNote, Said
+    from tasks.monorepo.build_file import BuildFile
+    from tasks.monorepo.tree import Tree
+    from tasks.monorepo.values import Note, PlacedNote, Said
 
 
 def private_targets_begin_with_an_underscore(build: BuildFile, _tree: Tree) -> Iterator[Note]:

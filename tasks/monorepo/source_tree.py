@@ -12,11 +12,11 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from tasks.core.components.binary_rules import entry_modules, names_defined
-from tasks.core.components.build_file import DEPENDANT_KINDS, KINDS, BuildFile, Unreadable, read_build
-from tasks.core.components.packages import SNAPSHOT
-from tasks.core.components.tree import Layout, Tree, parse_address
 from tasks.core.errors import BadInput
+from tasks.monorepo.binary_rules import entry_modules, names_defined
+from tasks.monorepo.build_file import DEPENDANT_KINDS, KINDS, BuildFile, Unreadable, read_build
+from tasks.monorepo.packages import SNAPSHOT
+from tasks.monorepo.tree import Layout, Tree, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,15 +6,15 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tasks.core.components.globbing import found
+from tasks.monorepo.globbing import found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from packaging.utils import NormalizedName
 
-    from tasks.core.components.build_file import BuildFile
-    from tasks.core.components.values import Sources, Target
+    from tasks.monorepo.build_file import BuildFile
+    from tasks.monorepo.values import Sources, Target
 
 LEVEL = 3
 """A component is a folder this far below the root: ``a/b/c`` is ``a.b.c``."""

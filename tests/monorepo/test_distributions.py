@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.components.distributions import Distribution, Script, distributions, tree_lines
-from tasks.core.components.tree import Address, cycles
-from tests.core.components.trees import LIB, ROOT, TOOL, changed, tree_of
+from tasks.monorepo.distributions import Distribution, Script, distributions, tree_lines
+from tasks.monorepo.tree import Address, cycles
+from tests.monorepo.trees import LIB, ROOT, TOOL, changed, tree_of
 
 if TYPE_CHECKING:
-    from tests.core.components.trees import Change
+    from tests.monorepo.trees import Change
 
 BASE = f"{ROOT}/acme/base"
 LIBRARY = Distribution(

@@ -10,16 +10,16 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from tasks import process
-from tasks.component_builds import damaged, read_built, run, run_backend, source_digests, user_code
-from tasks.core.components.packages import differences
 from tasks.core.wheels import WheelName
+from tasks.monorepo.builds import damaged, read_built, run, run_backend, source_digests, user_code
+from tasks.monorepo.packages import differences
 from tasks.wheelfile import UnreadableWheel, read_digests, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tasks.component_builds import Built
-    from tasks.core.components.packages import Package
+    from tasks.monorepo.builds import Built
+    from tasks.monorepo.packages import Package
 
 TIMEOUT = 60.0
 """Seconds in which a console script has to answer ``--help``."""

@@ -5,9 +5,9 @@ from typing import Any
 
 from sarif_pydantic import Sarif
 
-from tasks.core.components.lint import Report, Waived
-from tasks.core.components.sarif import sarif
-from tasks.core.components.values import Finding
+from tasks.monorepo.lint import Report, Waived
+from tasks.monorepo.sarif import sarif
+from tasks.monorepo.values import Finding
 
 FINDING = Finding(file="a b/BUILD", line=5, rule="R3", component="a.b.c", message="<globs>")
 ELSEWHERE = Finding(file="/x/BUILD", line=1, rule="R11", component="a.b.d", message="a → b")

@@ -4,16 +4,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.core.components.lint import OF_COMPONENT, OF_EVERY_FILE, OF_TREE, Report, Waived, judged, lint
-from tasks.core.components.tree import Address
-from tasks.core.components.values import Finding
 from tasks.core.monorepo import RULES, Waiver
-from tests.core.components.trees import CONFORMING, LIB, ROOT, TEST, TOOL, found, tree_of
+from tasks.monorepo.lint import OF_COMPONENT, OF_EVERY_FILE, OF_TREE, Report, Waived, judged, lint
+from tasks.monorepo.tree import Address
+from tasks.monorepo.values import Finding
+from tests.monorepo.trees import CONFORMING, LIB, ROOT, TEST, TOOL, found, tree_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.core.components.trees import Change
+    from tests.monorepo.trees import Change
 
 BASE = f"{ROOT}/acme/base"
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from packaging.version import InvalidVersion, Version
 
-from tasks.core.components.distributions import distributions
 from tasks.core.errors import BadInput
+from tasks.monorepo.distributions import distributions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from tasks.core.components.distributions import Distribution
-    from tasks.core.components.tree import Tree
+    from tasks.monorepo.distributions import Distribution
+    from tasks.monorepo.tree import Tree
 
 SNAPSHOT = "-SNAPSHOT"
 """The end of a version that is not released yet: ``.dev<commits>`` is built of it."""

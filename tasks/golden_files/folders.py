@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import process
 from tasks.core.errors import BadInput, Refused
-from tasks.core.golden import (
+from tasks.golden_files.manifest import (
     MANIFEST,
     Found,
     GoldenFile,
@@ -26,7 +26,7 @@ from tasks.core.golden import (
     misread,
     unaccepted,
 )
-from tasks.golden_readers import UNREADABLE
+from tasks.golden_files.readers import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0
 """Seconds that a user's reader may take for a file."""
-_CALL = Path(__file__).with_name("golden_call.py")
+_CALL = Path(__file__).with_name("call.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from packaging.utils import canonicalize_name
 
-from tasks.core.components.packages import Package, closure, differences, key_of, packages, pep440
 from tasks.core.errors import BadInput
-from tests.core.components.trees import CONFORMING, LIB, TOOL, tree_of
+from tasks.monorepo.packages import Package, closure, differences, key_of, packages, pep440
+from tests.monorepo.trees import CONFORMING, LIB, TOOL, tree_of
 
 BASE = Package(name="a.b.c", version="1", directory="a/b/c", pyproject="x", files={}, requires=("d.e.f",))
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tasks import process
-from tasks.component_builds import Built, is_built, keys, make, put, read_built, tools
-from tasks.component_checks import check
-from tasks.core.components.packages import closure
 from tasks.core.errors import BadInput, Failed, Refused
+from tasks.monorepo.builds import Built, is_built, keys, make, put, read_built, tools
+from tasks.monorepo.checks import check
+from tasks.monorepo.packages import closure
 from tasks.scratch import scratch
 from tasks.threads import side_by_side
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from tasks.core.components.packages import Package
+    from tasks.monorepo.packages import Package
 
 _SCRATCH = ".scratch-"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tasks.core.components.values import Glob
+    from tasks.monorepo.values import Glob
 
 _FOLDERS = r"(?:[^/.][^/]*/)*"
 

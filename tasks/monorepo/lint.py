@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.core.components import binary_rules, dependency_rules, layout_rules
-from tasks.core.components.values import Finding
 from tasks.core.monorepo import RULES
+from tasks.monorepo import binary_rules, dependency_rules, layout_rules
+from tasks.monorepo.values import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tasks.core.components.build_file import BuildFile
-    from tasks.core.components.tree import Tree
-    from tasks.core.components.values import Note, PlacedNote
     from tasks.core.monorepo import Waiver
+    from tasks.monorepo.build_file import BuildFile
+    from tasks.monorepo.tree import Tree
+    from tasks.monorepo.values import Note, PlacedNote
 
 OF_TREE: tuple[tuple[str, Callable[[Tree], Iterator[PlacedNote]]], ...] = (
     ("R1", layout_rules.one_build_file_per_component),

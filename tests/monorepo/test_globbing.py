@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.core.components.globbing import found
-from tasks.core.components.values import Glob
+from tasks.monorepo.globbing import found
+from tasks.monorepo.values import Glob
 
 PATHS = (
     ".hidden.py",

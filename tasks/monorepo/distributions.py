@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
-from tasks.core.components.tree import Address, parse_address
+from tasks.monorepo.tree import Address, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tasks.core.components.build_file import BuildFile
-    from tasks.core.components.tree import Tree
-    from tasks.core.components.values import Target
+    from tasks.monorepo.build_file import BuildFile
+    from tasks.monorepo.tree import Tree
+    from tasks.monorepo.values import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from tests.core.components.trees import ROOT
+from tests.monorepo.trees import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
