@@ -141,7 +141,7 @@ def receipt(path: Path) -> dict[str, Any]:
 
 def matrix(path: Path) -> dict[str, Any]:
     """Read a matrix in the flat form, as ``plan --expand`` writes it."""
-    found = matrixfile.load(path)
+    found = matrixfile.parse(path.read_bytes(), path)
     return {
         "index": [found.index, found.index_url, found.public_index],
         "targets": sorted(found.targets),
