@@ -62,17 +62,14 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     if components is None:
         raise BadInput(f"{path}: there is no key 'components', which names the root of the monorepo's packages")
     tree = read_tree(components, path.parent)
-    chosen.directories = _addresses(chosen.directories, tree, path.parent / components.buildroot)
+    made = {each.directory for each in distributions(tree)}
+    places = tree.directories | tree.folders() if chosen.verb == "lint" else made
+    chosen.directories = _addresses(chosen.directories, places, tree, path.parent / components.buildroot)
     return VERBS[chosen.verb](chosen, terminal, matrix, tree)
 
 
 def _lint(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: Tree) -> int:
-    def is_chosen(component: str) -> bool:
-        return _lies_in(_directory(component, tree), chosen.directories)
-
-    waivers = tuple(waiver for waiver in _components(matrix).waivers if is_chosen(waiver.component))
-    found = (finding for finding in lint(tree) if is_chosen(finding.component))
-    report = judged(found, waivers, str(options.matrix_path(chosen)))
+    report = _report(matrix, tree, chosen.directories, options.matrix_path(chosen))
     if chosen.sarif:
         _write(chosen.sarif, sarif(report))
     if chosen.json:
@@ -169,8 +166,17 @@ def _broken(matrix: Matrix, tree: Tree, names: Collection[str], terminal: Consol
     return bool(found)
 
 
-def _addresses(directories: Sequence[Path], tree: Tree, base: Path) -> list[str]:
-    """Return the folders that the user named as addresses; each has to have a BUILD file in it or below."""
+def _report(matrix: Matrix, tree: Tree, directories: Sequence[str], path: Path) -> Report:
+    """Return what is wrong in some folders, everywhere if none is named."""
+    layout = tree.layout
+    places = {layout.component(each): each for each in tree.directories | tree.folders()}
+    waivers = [each for each in _components(matrix).waivers if _lies_in(places.get(each.component, ""), directories)]
+    found = ((each.file.removeprefix(layout.prefix).rpartition("/")[0] or ".", each) for each in lint(tree))
+    return judged([each for folder, each in found if _lies_in(folder, directories)], waivers, str(path))
+
+
+def _addresses(directories: Sequence[Path], places: Collection[str], tree: Tree, base: Path) -> list[str]:
+    """Return the folders that the user named as addresses; one of the places has to be in each or below."""
     top = base.resolve()
     addresses = []
     for directory in directories:
@@ -178,20 +184,11 @@ def _addresses(directories: Sequence[Path], tree: Tree, base: Path) -> list[str]
         if not place.is_relative_to(top):
             raise BadInput(f"{directory}: does not lie below the build root {top}")
         address = place.relative_to(top).as_posix()
-        if not any(_lies_in(path, [address]) for path in (*tree.paths, *(each.directory for each in tree.dependants))):
-            raise BadInput(
-                f"{directory}: no component lies there; they are below {tree.layout.prefix}{tree.layout.root}"
-            )
+        if not any(_lies_in(each, [address]) for each in places):
+            root = f"{tree.layout.prefix}{tree.layout.root}"
+            raise BadInput(f"{directory}: no component lies there; name the folder of one, or one above such as {root}")
         addresses.append(address)
     return addresses
-
-
-def _directory(component: str, tree: Tree) -> str:
-    """Return the folder of a finding's component: of a dotted name the one below the root."""
-    if "/" in component or component == tree.layout.root:
-        return component
-    path = component.replace(".", "/")
-    return path if tree.layout.root == "." else f"{tree.layout.root}/{path}"
 
 
 def _lies_in(directory: str, chosen: Sequence[str]) -> bool:

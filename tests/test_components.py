@@ -77,6 +77,43 @@ def test_only_what_lies_in_the_named_folders_is_judged(here: Path, capsys: pytes
     assert capsys.readouterr().out.count("\n") == 2
 
 
+def test_findings_of_a_folder_are_chosen_by_it_whatever_its_name(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dotted = GLOBS.replace("'lib'", "'v1.2'").replace("acme.base.lib", "acme.base.v1.2")
+    odd = {f"{ROOT}/acme/base/v1.2/BUILD": dotted, f"{ROOT}/acme/base/v1.2/__init__.py": ""}
+    matrix = MATRIX.replace("src/test/python", "tests")
+    write(here, {"wheel_matrix.yml": matrix, **odd, "tests/BUILD": CONFORMING[TEST].replace("/tool'", "/tool:tool'")})
+    assert main(["lint", "--quiet", "tests"]) == 1
+    assert capsys.readouterr().out == (
+        f"tests/BUILD:5 R4 '{ROOT}/acme/base/tool:tool' names a public target with ':'; write '{ROOT}/acme/base/tool'\n"
+    )
+    assert main(["lint", "--quiet", f"{ROOT}/acme/base/v1.2"]) == 1
+    assert capsys.readouterr().out == FINDING.replace("base/lib", "base/v1.2") + "\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lint", f"{ROOT}/acme/base/lib/data"],
+        ["lint", f"{ROOT}/acme/base/lib/__init__.py"],
+        ["build", f"{ROOT}/acme/base/lib/data"],
+        ["verify", "src/test"],
+        ["list", "src/test"],
+    ],
+    ids=" ".join,
+)
+def test_a_folder_without_a_component_is_no_success_over_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    write(here, {LIB: GLOBS, f"{ROOT}/acme/base/lib/data/x.py": ""})
+    assert main(arguments) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: {arguments[1]}: no component lies there; name the folder of one, or one above such as {ROOT}\n",
+    )
+
+
 def test_a_waiver_of_a_folder_outside_the_root_is_chosen_by_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     waiver = WAIVER.replace("acme.base.lib", "src/test/python/tool").replace("R3", "R4")
     write(here, {TEST: CONFORMING[TEST].replace("/tool'", "/tool:tool'"), "wheel_matrix.yml": MATRIX + waiver})
@@ -241,7 +278,10 @@ def test_the_component_of_the_documentation_is_the_one_of_the_example() -> None:
             {}, ["--matrix", "gone.yml"], ["gone.yml: there is no such file; name one with --matrix"], id="matrix"
         ),
         pytest.param(
-            {}, ["src/thrift"], ["src/thrift: no component lies there; they are below src/main/python"], id="a folder"
+            {},
+            ["src/thrift"],
+            ["src/thrift: no component lies there; name the folder of one, or one above such as src/main/python"],
+            id="a folder",
         ),
         pytest.param({}, ["/"], ["/: does not lie below the build root HERE"], id="a folder outside"),
         pytest.param({}, ["--sarif", "src"], ["--sarif src: cannot be written: Is a directory"], id="sarif"),

@@ -20,10 +20,8 @@ def one_build_file_per_component(tree: Tree) -> Iterator[PlacedNote]:
     """R1: exactly one ``BUILD`` in each folder three levels below the root, none above or below."""
     layout = tree.layout
     root = [] if layout.root == "." else layout.root.split("/")
-    level = len(root) + LEVEL
-    wanted = {"/".join(path.split("/")[:level]) for path in tree.paths if path.count("/") >= level}
     there = {build.directory for build in tree.builds}
-    for directory in wanted - there:
+    for directory in tree.folders() - there:
         provides = _provides(layout.component(directory), tree).rstrip(",")
         library = f"python_library(name = '{directory.rpartition('/')[2]}', sources = {PYTHON}, {provides})"
         yield f"{directory}/BUILD", 1, f"there is no BUILD file; write: {library}"

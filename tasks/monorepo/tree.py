@@ -129,6 +129,11 @@ class Tree:
         start, end = bisect_left(self.paths, f"{directory}/"), bisect_left(self.paths, f"{directory}0")
         return self.paths[start:end]  # "0" comes right after "/"
 
+    def folders(self) -> frozenset[str]:
+        """Return the folders on the level of components that hold files: each has to be one."""
+        level = LEVEL + (0 if self.layout.root == "." else self.layout.root.count("/") + 1)
+        return frozenset("/".join(path.split("/")[:level]) for path in self.paths if path.count("/") >= level)
+
     def matched(self, sources: Sources, directory: str) -> tuple[str, ...]:
         """Return the files that are there of what some sources of a folder's BUILD file name."""
         prefix = "" if directory == "." else f"{directory}/"
