@@ -252,6 +252,29 @@ def test_files_out_of_the_root_are_not_read(here: Path, capsys: pytest.CaptureFi
     )
 
 
+@pytest.mark.parametrize("provides", ["", ", provides = setup_py(name = 'helpers', version = '1')"])
+def test_what_depends_on_components_is_no_part_of_one(
+    here: Path, capsys: pytest.CaptureFixture[str], provides: str
+) -> None:
+    text = (
+        (here / SLUG_BUILD)
+        .read_text()
+        .replace("  provides", "  dependencies = ['src/test/python/helpers'],\n  provides")
+    )
+    helpers = f"python_library(name = 'helpers', sources = rglobs('*.py'){provides})\n"
+    write(here, {SLUG_BUILD: text, "src/test/python/helpers/BUILD": helpers})
+    assert main(["lint"]) == 1
+    assert capsys.readouterr().out == (
+        f"{SLUG_BUILD}:8 R4 'src/test/python/helpers' lies among what depends on components, and components do not depend "
+        "on it; leave it out\n"
+    )
+    assert main(["build"]) == 2
+    assert said(capsys) == (
+        f"error: {SLUG_BUILD}:1: it depends on src/test/python/helpers, out of the root, which build does not read; "
+        "put a copy below the root"
+    )
+
+
 def test_a_file_that_the_backend_leaves_out_is_a_failure_and_what_requires_it_is_not_built(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

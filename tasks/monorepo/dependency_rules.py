@@ -37,8 +37,7 @@ def only_public_targets_are_depended_on(build: BuildFile, tree: Tree) -> Iterato
         elif tree.layout.is_inside(address.directory):
             message = _wrong_component(said.value, address, build, tree)
         else:
-            there = address.directory in tree.directories | tree.elsewhere
-            message = None if there else f"'{said.value}' names nothing: there is no {build_file(address.directory)}"
+            message = _wrong_outside(said.value, address, build, tree)
         if message:
             yield said.line, message
 
@@ -120,6 +119,16 @@ def _wrong_component(text: str, address: Address, build: BuildFile, tree: Tree) 
     if address not in tree.targets:
         return f"'{text}' has no public target; name one '{address.name}' in {build_file(address.directory)}"
     return None
+
+
+def _wrong_outside(text: str, address: Address, build: BuildFile, tree: Tree) -> str | None:
+    """Say what is wrong with a dependency on what lies outside the root."""
+    if address.directory in tree.directories:
+        if not tree.layout.is_inside(build.directory):
+            return None
+        return f"'{text}' lies among what depends on components, and components do not depend on it; leave it out"
+    there = address.directory in tree.elsewhere
+    return None if there else f"'{text}' names nothing: there is no {build_file(address.directory)}"
 
 
 def _is_third_party(text: str, address: Address, tree: Tree) -> bool:

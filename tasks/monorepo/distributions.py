@@ -93,7 +93,9 @@ def _distribution(build: BuildFile, target: Target, tree: Tree) -> Distribution:
             named = parse_address(said.value, address.directory)
             if named.directory == tree.layout.third_party:
                 third_party.add(str(canonicalize_name(named.name)))
-            elif named.directory in tree.elsewhere:
+            elif named.directory in tree.elsewhere or (
+                named.directory in tree.directories and not tree.layout.is_inside(named.directory)
+            ):
                 elsewhere.add(named.directory)
     return Distribution(
         name=target.provides.name.value,

@@ -120,14 +120,11 @@ def _unbuildable(each: Distribution, tree: Tree) -> Iterator[str]:
         if ":" not in (script.entry_point or ""):
             message = f"a console script runs a function, found entry_point '{script.entry_point}' of '{script.name}'"
             yield f"{place}: {message}; write 'MODULE:FUNCTION'"
-    for path in each.files:
-        if not tree.layout.is_inside(path):
-            yield f"{place}: {path} lies out of the root, where build reads nothing; put a copy below the root"
 
 
 def _package(each: Distribution, versions: Mapping[str, str], tree: Tree) -> Package:
     scripts = {script.name: script.entry_point or "" for script in each.scripts}
-    required = [f"{name}=={versions[name]}" for name in each.requires if name in versions]
+    required = [f"{name}=={versions[name]}" for name in each.requires]
     listed = {str(name): texts for name, texts in tree.requirements.items()}
     required += [text for name in each.third_party for text in listed.get(name, ())]
     return Package(
@@ -136,7 +133,7 @@ def _package(each: Distribution, versions: Mapping[str, str], tree: Tree) -> Pac
         directory=each.directory,
         pyproject=_pyproject(each.name, versions[each.name], required, scripts),
         files={"/".join(tree.layout.parts(path)): path for path in each.files},
-        requires=tuple(name for name in each.requires if name in versions),
+        requires=each.requires,
         scripts=scripts,
     )
 

@@ -234,6 +234,13 @@ def test_each_rule_is_checked() -> None:
             id="R4: outside the root",
         ),
         pytest.param(
+            {LIB: ("3rdparty/python:PyYAML", "src/test/python/tool"), TEST: "python_library(name = 'tool')"},
+            [
+                "…/lib/BUILD:7 R4 'src/test/python/tool' lies among what depends on components, and components do not depend on it; leave it out"
+            ],
+            id="R4: a component on a test",
+        ),
+        pytest.param(
             {TEST: ("acme/base/tool'", "acme/base/tool:_tool'")},
             ["src/test/python/tool/BUILD:5 R4 '…/tool:_tool' is private to its BUILD file; write '…/tool'"],
             id="R4: a test on a private target",
