@@ -199,12 +199,10 @@ def _requirements(components: Components, layout: Layout, reader: _Reader) -> di
     if components.requirements is None and not (reader.base / layout.requirements).exists():
         return {}
     listed: dict[NormalizedName, tuple[str, ...]] = {}
-    lines = reader.bytes(layout.requirements).decode("utf-8", errors="replace").replace("\\\r\n", "\\\n").split("\n")
-    goes_on = False
-    for number, line in enumerate(lines, 1):
-        continued, goes_on = goes_on, line.rstrip().endswith("\\")
-        text = _COMMENT.sub("", line).strip().removesuffix("\\").partition(" --")[0].strip()
-        if continued or not text or text.startswith("-"):
+    lines = reader.bytes(layout.requirements).decode("utf-8", errors="replace").splitlines()
+    for number, line in _joined(lines):
+        text = _COMMENT.sub("", line).partition(" --")[0].strip()
+        if not text or text.startswith("-"):
             continue
         try:
             requirement = Requirement(text)
@@ -216,6 +214,19 @@ def _requirements(components: Components, layout: Layout, reader: _Reader) -> di
         name = canonicalize_name(requirement.name)
         listed[name] = (*listed.get(name, ()), str(requirement))
     return listed
+
+
+def _joined(lines: list[str]) -> Iterator[tuple[int, str]]:
+    r"""Yield lines with those that a ``\`` at their end goes on in, by the number of the first; no comment goes on."""
+    first, text = 1, ""
+    for number, line in enumerate(lines, 1):
+        comment = _COMMENT.match(line)
+        if line.endswith("\\") and not comment:
+            text += line.removesuffix("\\")
+        else:
+            yield first, f"{text} {line}" if comment else text + line
+            first, text = number + 1, ""
+    yield first, text
 
 
 def _elsewhere(layout: Layout, builds: list[BuildFile], base: Path) -> frozenset[str]:

@@ -86,6 +86,12 @@ Zope.Interface==1 \\
     --hash=sha256:00 \\
     --hash=sha256:11
 six>=1 ; python_version < "3"  # another comment
+packaging \\
+    >=24,<25 \\
+    --hash=sha256:33
+# no comment goes on \\
+idna\\
+# which this one ends
 
 requests[security]~=2.0 --hash=sha256:22
 """
@@ -94,14 +100,16 @@ requests[security]~=2.0 --hash=sha256:22
         "zope-interface": ("Zope.Interface==1",),
         "six": ('six>=1; python_version < "3"',),
         "requests": ("requests[security]~=2.0",),
+        "packaging": ("packaging<25,>=24",),
+        "idna": ("idna",),
     }
 
 
 def test_a_line_that_is_no_requirement_is_named(here: Path) -> None:
-    write(here, {"3rdparty/python/requirements.txt": "six\nrequests=>2\n"})
+    write(here, {"3rdparty/python/requirements.txt": "six \\\n  >1\nrequests \\\n  =>2\n"})
     (message,) = problems(here)
     assert message == (
-        "3rdparty/python/requirements.txt:2: expected a requirement as PEP 508 writes it, found 'requests=>2': "
+        "3rdparty/python/requirements.txt:3: expected a requirement as PEP 508 writes it, found 'requests   =>2': "
         "Expected semicolon (after name with no version specifier) or end"
     )
 
