@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from tasks import console, options
 from tasks.core.errors import BadInput, Failed, Refused
-from tasks.golden_files.folders import Format, add, by_program, check, has_history, in_process, load, unread
+from tasks.golden_files.folders import Format, add, by_program, check, in_process, lacks_history, load, unread
 from tasks.golden_files.manifest import MANIFEST
 from tasks.golden_files.readers import READERS
 from tasks.matrixcache import load as load_matrix
@@ -88,10 +88,10 @@ def _check(chosen: argparse.Namespace, terminal: Console, formats: Formats) -> i
         console.emit("".join(f"{finding}\n" for finding in findings))
     folders = [folder for format_ in asked for folder in format_.folders]
     files = sum(len(load(folder).files) for folder in folders)
-    alone = "" if all(map(has_history, folders)) else ", and git has no history to compare them with"
+    lacking = next(filter(None, map(lacks_history, folders)), None)
     terminal.info(
         f"{_number(files, 'golden file')} of {_number(len(asked), 'format')}: "
-        f"{_number(len(findings), 'finding')}{alone}"
+        f"{_number(len(findings), 'finding')}{f', and {lacking}' if lacking else ''}"
     )
     return Failed.exit_code if findings else 0
 

@@ -131,19 +131,23 @@ def _present(folder: Path) -> list[str]:
 def committed(folder: Path) -> dict[str, GoldenFile]:
     """Return what git's history of a manifest first said of each file; nothing where there is no history.
 
-    Of a shallow clone it is as much as that has.
+    Of a shallow clone it is as much as that has. What a merge dropped is part of it.
     """
     said: dict[str, GoldenFile] = {}
-    for commit in _git(folder, "log", "--format=%H", "--", MANIFEST).split():
+    for commit in _git(folder, "log", "--full-history", "--format=%H", "--", MANIFEST).split():
         shown = _git(folder, "show", f"{commit}:./{MANIFEST}")  # nothing where the commit removed it
         with suppress(BadInput):  # it was damaged then, which nobody can mend any more
             said |= Manifest.from_json(shown.encode(), MANIFEST).files
     return said
 
 
-def has_history(folder: Path) -> bool:
-    """Whether git has anything to compare the manifest in a folder with."""
-    return bool(_git(folder, "log", "--format=%H", "--max-count=1", "--", MANIFEST))
+def lacks_history(folder: Path) -> str | None:
+    """Return why git does not have all that the manifest in a folder is to be compared with; None where it has."""
+    if not _git(folder, "log", "--format=%H", "--max-count=1", "--", MANIFEST):
+        return "git has no history to compare them with"
+    if _git(folder, "rev-parse", "--is-shallow-repository").strip() == "true":
+        return "the clone is shallow, so that git has only the last of the history to compare them with"
+    return None
 
 
 def _git(folder: Path, *arguments: str) -> str:
