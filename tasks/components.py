@@ -96,7 +96,10 @@ def _list(chosen: argparse.Namespace, terminal: Console, _matrix: Matrix, tree: 
 def _build(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: Tree) -> int:
     repo = _monorepo(chosen, matrix, tree)
     names = _names(chosen, repo)
-    if _broken(matrix, tree, closure(names, repo.every), terminal):
+    folders = [repo.every[name].directory for name in closure(names, repo.every)]
+    if broken := _report(matrix, tree, folders, options.matrix_path(chosen)).findings:
+        for finding in broken:
+            terminal.error(str(finding))
         return Failed.exit_code
     index = options.chosen_index(chosen) or options.index_of(matrix, options.matrix_path(chosen))
 
@@ -155,15 +158,6 @@ def _monorepo(chosen: argparse.Namespace, matrix: Matrix, tree: Tree) -> runs.Mo
 
 def _names(chosen: argparse.Namespace, repo: runs.Monorepo) -> list[str]:
     return [name for name, package in repo.every.items() if _lies_in(package.directory, chosen.directories)]
-
-
-def _broken(matrix: Matrix, tree: Tree, names: Collection[str], terminal: Console) -> bool:
-    """Whether components break conventions, on which all that is built of them rests."""
-    waived = {(waiver.component, waiver.rule) for waiver in _components(matrix).waivers}
-    found = [each for each in lint(tree) if each.component in names and (each.component, each.rule) not in waived]
-    for finding in found:
-        terminal.error(str(finding))
-    return bool(found)
 
 
 def _report(matrix: Matrix, tree: Tree, directories: Sequence[str], path: Path) -> Report:

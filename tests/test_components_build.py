@@ -233,6 +233,28 @@ def test_what_breaks_a_convention_is_not_built(here: Path, capsys: pytest.Captur
     assert main(["build", f"{ROOT}/acme/text"]) == 0
 
 
+def test_what_lint_finds_below_a_component_keeps_it_from_being_built(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here, {f"{ROOT}/acme/text/slug/deep/BUILD": "resources(name = '_x', sources = [])\n"})
+    found = (
+        f"{ROOT}/acme/text/slug/deep/BUILD:1 R1 is on level 4 below the root, components are on 3; move its targets to "
+        f"{SLUG_BUILD}"
+    )
+    assert main(["lint"]) == 1
+    assert capsys.readouterr().out == f"{found}\n"
+    assert main(["build", f"{ROOT}/acme/text"]) == 1
+    assert said(capsys) == f"error: {found}"
+
+
+def test_a_waiver_of_one_convention_waives_no_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (here / SLUG_BUILD).read_text().replace("rglobs", "globs").replace(f"'{SLUG}'", "'acme.slug'")
+    waiver = f"  waivers: [{{component: {SLUG}, rule: R2, reason: its old name}}]\n"
+    write(here, {SLUG_BUILD: text, "wheel_matrix.yml": MATRIX + waiver})
+    assert main(["build", f"{ROOT}/acme/text"]) == 1
+    assert said(capsys) == f"error: {SLUG_BUILD}:7 R3 the sources are globs('*.py'); write: sources = rglobs('*.py'),"
+
+
 def test_a_script_has_to_run_a_function(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(here, {TOOLS_BUILD: (here / TOOLS_BUILD).read_text().replace("newest:main", "newest")})
     assert main(["build"]) == 2
