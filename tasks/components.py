@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import console, options
-from tasks.core.errors import BadInput, Failed
+from tasks.core.errors import BadInput, Failed, Refused
 from tasks.matrixcache import load
 from tasks.monorepo import runs
 from tasks.monorepo.distributions import distributions, tree_lines
@@ -123,6 +123,8 @@ def _build(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: 
         console.emit("".join(files))
     said = f"{_number(len(there) + len(outcome.failed), 'component')}: {len(outcome.built)} built"
     terminal.info(f"{said}, {len(outcome.unchanged)} unchanged, {len(outcome.failed)} failed")
+    if outcome.refused:
+        return Refused.exit_code
     return Failed.exit_code if outcome.failed else 0
 
 

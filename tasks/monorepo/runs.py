@@ -30,7 +30,9 @@ class Outcome:
     built: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
-    """Why, by names."""
+    """Why, by names, those that others require first."""
+    refused: Collection[str] = ()
+    """Those among them whose wheel is published with other bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,8 @@ def build(
 ) -> Outcome:
     """Build some components and all that they require; what is there already is not built again.
 
-    ``published`` returns the sha256 of the files that are published of some components. Raises :class:`Refused` for
-    other bytes under a published name, and keeps them out of ``out``.
+    ``published`` returns the sha256 of the files that are published of some components: other bytes under a published
+    name are refused, and kept out of ``out``.
     """
     wanted = repo.keys(names)
     changed = [name for name, key in wanted.items() if not is_built(repo.out / name, key)]
@@ -95,19 +97,18 @@ def build(
                 refuse_changed(package, made, fixed)
                 put(made, repo.out / name)
         except Refused as error:
-            refused.extend(error.messages)
+            refused.append(name)
             failed[name] = "\n".join(error.messages)
         except Failed as error:
             failed[name] = "\n".join(error.messages)
 
     for layer in _layers(changed, repo.every):
         side_by_side(work, layer, jobs)
-    if refused:
-        raise Refused(*sorted(refused))
     return Outcome(
         built=tuple(name for name in changed if name not in failed),
         unchanged=tuple(name for name in wanted if name not in changed),
-        failed=failed,
+        failed={name: failed[name] for name in wanted if name in failed},
+        refused=refused,
     )
 
 
@@ -117,7 +118,8 @@ def refuse_changed(package: Package, made: Path, published: Mapping[str, str]) -
     assert built is not None  # noqa: S101 - just made
     if published.get(built.wheel, built.files[built.wheel]) != built.files[built.wheel]:
         raise Refused(
-            f"{package.directory}: {built.wheel} is published, and its sources have changed since; raise the version"
+            f"{package.directory}: {built.wheel} is published, and was built of other sources or by other tools; "
+            "raise the version"
         )
 
 
