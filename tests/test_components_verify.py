@@ -187,6 +187,29 @@ def test_what_is_not_built_cannot_be_proved(here: Path, capsys: pytest.CaptureFi
     )
 
 
+def test_what_a_component_requires_is_proved_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(
+        here / SLUG / "acme_text_slug-1.4.0-py3-none-any.whl",
+        lambda members: members.update({"acme/text/slug/__init__.py": b""}),
+    )
+    assert verified(capsys, f"{ROOT}/acme/release/notes")[1][:1] == [
+        f"acme.text.slug: {SLUG} holds other bytes than its record in acme_text_slug-1.4.0-py3-none-any.whl"
+    ]
+
+
+def test_what_a_component_requires_comes_from_no_index(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(here / SLUG)
+    missing = "acme.text.slug, which it requires, is not built; run: components -- build"
+    assert verified(capsys) == (
+        1,
+        [
+            f"acme.text.slug: {SLUG} holds no record of a build; run: components -- build",
+            f"acme.release.notes: {missing}",
+            f"acme.tools.release: {missing}",
+        ],
+    )
+
+
 def test_what_was_built_of_other_sources_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = here / ROOT / "acme/text/slug/__init__.py"
     path.write_text(path.read_text() + "\nMORE = 1\n")

@@ -50,12 +50,16 @@ class Monorepo:
         return keys(wanted, self.base, tools(self.environ))
 
     def required(self, name: str) -> list[Path]:
-        """Return the wheels of all that a component requires in some way, as they were built."""
+        """Return the wheels of all that a component requires in some way, as they were built.
+
+        Raises :class:`Failed` where one is not: an index would give a wheel of that name for it.
+        """
         wheels = []
-        for each in closure([name], self.every):
-            built = read_built(self.out / each) if each != name else None
-            if built is not None:
-                wheels.append((self.out / each / built.wheel).resolve())
+        for each in closure(self.every[name].requires, self.every):
+            built = read_built(self.out / each)
+            if built is None:
+                raise Failed(f"{each}, which it requires, is not built; run: components -- build")
+            wheels.append((self.out / each / built.wheel).resolve())
         return wheels
 
 
@@ -124,7 +128,7 @@ def refuse_changed(package: Package, made: Path, published: Mapping[str, str]) -
 
 
 def verify(repo: Monorepo, names: Collection[str], jobs: int) -> dict[str, list[str]]:
-    """Check some components as they were built; return what is wrong with each, by names."""
+    """Check some components and all that they require, as they were built; return what is wrong with each, by names."""
     wanted = repo.keys(names)
 
     def work(name: str) -> list[str]:
@@ -135,10 +139,9 @@ def verify(repo: Monorepo, names: Collection[str], jobs: int) -> dict[str, list[
                     repo.every[name], wanted[name], repo.base, repo.out / name, repo.required(name), room.resolve()
                 )
             except Failed as error:
-                return list(error.messages)
+                return [message.removeprefix(f"{name}: ") for message in error.messages]
 
-    ordered = [name for name in repo.every if name in set(names)]
-    return dict(zip(ordered, side_by_side(work, ordered, jobs), strict=True))
+    return dict(zip(wanted, side_by_side(work, wanted, jobs), strict=True))
 
 
 def described(repo: Monorepo, name: str) -> tuple[str, Built | None]:
