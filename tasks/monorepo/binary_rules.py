@@ -104,8 +104,9 @@ def private_library_holds_the_sources(build: BuildFile, _tree: Tree) -> Iterator
         yield library.line, f"'{private}' has no sources; write: sources = {PYTHON},"
     if public is None:
         return
-    if public.sources is not None:
-        yield public.sources.line, f"beside binaries '{private}' holds the sources; leave these out"
+    for held, what in ((public.sources, "sources"), (public.resources, "resources")):
+        if held is not None:
+            yield held.line, f"beside binaries '{private}' holds the {what}; leave these out"
     if [each.value for each in public.dependencies] != [f":{private}"]:
         message = f"beside binaries the public library depends on '{private}' alone"
         yield public.dependencies_line or public.line, f"{message}; write: {_dependencies(build)}"

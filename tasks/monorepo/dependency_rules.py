@@ -13,6 +13,8 @@ from tasks.monorepo.tree import Address, cycles, parse_address, public_target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from packaging.utils import NormalizedName
+
     from tasks.monorepo.build_file import BuildFile
     from tasks.monorepo.tree import Tree
     from tasks.monorepo.values import Note, PlacedNote, Said
@@ -85,6 +87,20 @@ def no_file_is_in_two_distributions(tree: Tree) -> Iterator[PlacedNote]:
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             message = f"{paths[0]}{more}: is in the distribution of '{owner}', too; keep it in one, and depend on that"
             yield build_file(address.directory), target.line, message
+
+
+def no_two_distributions_have_one_name(tree: Tree) -> Iterator[PlacedNote]:
+    """R11: a name is of one distribution, as those read it who install: ``a.b_c`` is ``a-b-c``."""
+    owners: dict[NormalizedName, Address] = {}
+    for build in tree.builds:
+        for target in build.targets:
+            if target.provides is None:
+                continue
+            address, name = Address(build.directory, target.name), target.provides.name
+            owner = owners.setdefault(canonicalize_name(name.value), address)
+            if owner != address:
+                message = f"'{name.value}' is the distribution of '{owner}', too, as pip reads names"
+                yield build_file(build.directory), name.line, f"{message}; rename one of them"
 
 
 def _named(build: BuildFile, tree: Tree) -> Iterator[tuple[Said[str], Address]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OF_TREE: tuple[tuple[str, Callable[[Tree], Iterator[PlacedNote]]], ...] = (
     ("R1", layout_rules.one_build_file_per_component),
     ("R11", dependency_rules.no_file_is_in_two_distributions),
+    ("R11", dependency_rules.no_two_distributions_have_one_name),
     ("R11", dependency_rules.no_cycles),
 )
 OF_COMPONENT: tuple[tuple[str, Callable[[BuildFile, Tree], Iterator[Note]]], ...] = (
@@ -49,8 +50,8 @@ SUMMARIES = {
     "R7": "A binary has an entry point in sources that tests see, and no source.",
     "R8": "A binary depends on exactly the private library.",
     "R9": "Every binary is repeated in .with_binaries({...}), in the dict form.",
-    "R10": "Beside binaries a private library holds sources and dependencies.",
-    "R11": "No file is in two distributions, and no dependency leads back.",
+    "R10": "Beside binaries a private library holds sources, resources and dependencies.",
+    "R11": "No file is in two distributions, no two have one name, and no dependency leads back.",
     WAIVER: "A waiver lets a finding pass.",
 }
 _ORDER = {rule: number for number, rule in enumerate((*RULES, WAIVER))}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tasks.core.errors import BadInput
@@ -61,10 +62,16 @@ def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
 
     Raises :class:`BadInput` with all that keeps components from being built.
     """
-    every = {each.name: each for each in distributions(tree)}
+    made = distributions(tree)
+    every = {each.name: each for each in made}
     problems: list[str] = []
     versions: dict[str, str] = {}
-    for each in every.values():
+    owners: dict[str, Distribution] = {}
+    for each in made:
+        owner = owners.setdefault(canonicalize_name(each.name), each)
+        if owner is not each:
+            message = f"'{each.name}' is the distribution of {owner.directory}, too, as pip reads names"
+            problems.append(f"{tree.layout.prefix}{each.directory}/BUILD:1: {message}; rename one of them")
         try:
             versions[each.name] = pep440(each.version, commits)
         except ValueError as error:
@@ -127,18 +134,22 @@ def _package(each: Distribution, versions: Mapping[str, str], tree: Tree) -> Pac
     required = [f"{name}=={versions[name]}" for name in each.requires]
     listed = {str(name): texts for name, texts in tree.requirements.items()}
     required += [text for name in each.third_party for text in listed.get(name, ())]
+    files = {"/".join(tree.layout.parts(path)): path for path in each.files}
     return Package(
         name=each.name,
         version=versions[each.name],
         directory=each.directory,
-        pyproject=_pyproject(each.name, versions[each.name], required, scripts),
-        files={"/".join(tree.layout.parts(path)): path for path in each.files},
+        pyproject=_pyproject(each.name, versions[each.name], required, scripts, files),
+        files=files,
         requires=each.requires,
         scripts=scripts,
     )
 
 
-def _pyproject(name: str, version: str, required: list[str], scripts: Mapping[str, str]) -> str:
+def _pyproject(
+    name: str, version: str, required: list[str], scripts: Mapping[str, str], files: Collection[str]
+) -> str:
+    included = sorted({path.partition("/")[0] for path in files})
     lines = [
         "[build-system]",
         'requires = ["hatchling"]',
@@ -160,7 +171,7 @@ def _pyproject(name: str, version: str, required: list[str], scripts: Mapping[st
         "ignore-vcs = true",
         "",
         "[tool.hatch.build.targets.wheel]",
-        f"only-include = [{_quoted(name.partition('.')[0])}]",
+        f"only-include = [{', '.join(map(_quoted, included))}]",
     ]
     return "".join(f"{line}\n" for line in lines)
 

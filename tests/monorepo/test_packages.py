@@ -77,6 +77,24 @@ def test_a_version_that_is_none_is_named_with_its_file() -> None:
     )
 
 
+def test_a_name_is_of_one_distribution() -> None:
+    named = CONFORMING[TOOL].replace("name = 'acme.base.tool'", "name = 'acme.base-LIB'")
+    with pytest.raises(BadInput) as raised:
+        packages(tree_of({**CONFORMING, TOOL: named}), lambda: 7)
+    (message,) = raised.value.messages
+    assert message == (
+        f"{TOOL}:1: 'acme.base-LIB' is the distribution of src/main/python/acme/base/lib, too, as pip reads names; "
+        "rename one of them"
+    )
+
+
+def test_what_a_wheel_includes_is_told_by_its_files_whatever_its_name() -> None:
+    named = CONFORMING[LIB].replace("'acme.base.lib'", "'base-lib'")
+    package = packages(tree_of({**CONFORMING, LIB: named}), lambda: 7)["base-lib"]
+    hatch = tomllib.loads(package.pyproject)["tool"]["hatch"]
+    assert hatch["build"]["targets"]["wheel"] == {"only-include": ["acme"]}
+
+
 def test_the_key_is_of_all_that_decides_on_the_bytes() -> None:
     def key(text: str = "x", digest: str = "0", requires: str = "k", pex: str = "1") -> str:
         package = Package(name="a", version="1", directory="a", pyproject=text, files={}, requires=())

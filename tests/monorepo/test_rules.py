@@ -96,6 +96,7 @@ def test_each_rule_is_checked() -> None:
             },
             [
                 "…/lib/BUILD:14 R2 '_x' provides a distribution, as 'lib' in line 3 does; leave its provides out",
+                "…/lib/BUILD:14 R11 'acme.base.lib' is the distribution of '…/lib', too, as pip reads names; rename one of them",
                 "…/lib/BUILD:14 R11 …/lib/__init__.py: is in the distribution of '…/lib', too; keep it in one, and depend on that",
             ],
             id="R2: two",
@@ -473,6 +474,14 @@ def test_each_rule_is_checked() -> None:
         ),
         pytest.param(
             {
+                TOOL: ("  name = 'tool',\n", "  name = 'tool',\n  resources = globs('*.css'),\n"),
+                f"{BASE}/tool/x.css": "",
+            },
+            ["…/tool/BUILD:21 R10 beside binaries '_tool' holds the resources; leave these out"],
+            id="R10: public resources",
+        ),
+        pytest.param(
+            {
                 TOOL: (
                     "  name = 'tool',\n  dependencies = [\n    ':_tool',\n",
                     "  name = 'tool',\n  dependencies = [\n    ':_tool',\n    '3rdparty/python:requests',\n",
@@ -552,6 +561,18 @@ def test_each_rule_is_checked() -> None:
                 "…/lib/deep/BUILD:1 R11 …/lib/deep/x.py and 1 more: is in the distribution of '…/lib', too; keep it in one, and depend on that",
             ],
             id="R11: nested distributions",
+        ),
+        pytest.param(
+            {
+                f"{ROOT}/acme/base_lib/x/BUILD": CONFORMING[LIB].replace("acme.base.lib", "acme.base_lib.x").replace("'lib'", "'x'"),
+                f"{ROOT}/acme/base_lib/x/__init__.py": "",
+                f"{ROOT}/acme/base/lib_x/BUILD": CONFORMING[LIB].replace("acme.base.lib", "acme.base.lib_x").replace("'lib'", "'lib_x'"),
+                f"{ROOT}/acme/base/lib_x/__init__.py": "",
+            },
+            [
+                "…_lib/x/BUILD:10 R11 'acme.base_lib.x' is the distribution of '…/lib_x', too, as pip reads names; rename one of them"
+            ],
+            id="R11: one name",
         ),
     ],
 )
