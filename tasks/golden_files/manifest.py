@@ -66,7 +66,9 @@ class GoldenFile:
             made_by=_version(data, "made_by"),
             shows=_text(data, "shows"),
             finds=data["finds"],
-            accepted=accepted and Break(version=_version(accepted, "version"), reason=_text(accepted, "reason")),
+            accepted=None
+            if accepted is None
+            else Break(version=_version(accepted, "version"), reason=_text(accepted, "reason")),
         )
 
 
@@ -88,8 +90,11 @@ class Manifest:
             FORMAT_VERSION,
         ):
             raise BadInput(f"{where}: expected an object with the format {FORMAT}, version {FORMAT_VERSION}")
+        entries = document.get("files", {})
+        if not isinstance(entries, dict):
+            raise BadInput(f"{where}: files is {_shown(entries)}, expected an object; restore it from version control")
         files = {}
-        for name, entry in document.get("files", {}).items():
+        for name, entry in entries.items():
             try:
                 files[below(name)] = GoldenFile.from_dict(entry)
             except (KeyError, TypeError, AttributeError, ValueError) as error:

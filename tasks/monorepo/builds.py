@@ -38,16 +38,8 @@ class Built:
     version: str
     files: Mapping[str, str]
     """The sha256 of each file by its name."""
-
-    @property
-    def wheel(self) -> str:
-        """The name of its wheel."""
-        return next(name for name in self.files if name.endswith(".whl"))
-
-    @property
-    def sdist(self) -> str:
-        """The name of its sdist."""
-        return next(name for name in self.files if name.endswith(".tar.gz"))
+    wheel: str
+    sdist: str
 
 
 def tools(environ: Mapping[str, str]) -> dict[str, str]:
@@ -75,12 +67,14 @@ def source_digests(package: Package, base: Path) -> dict[str, str]:
 
 
 def read_built(folder: Path) -> Built | None:
-    """Return what a component's folder holds by its record; ``None`` where no record of this format is."""
+    """Return what a component's folder holds by its record; ``None`` where no sound record of this format is."""
     try:
         record: dict[str, Any] = json.loads((folder / RECORD).read_bytes())
         if record["format"] != FORMAT:
             return None
-        return Built(key=record["key"], version=record["version"], files=dict(record["files"]))
+        files = dict(record["files"])
+        (wheel,), (sdist,) = ([name for name in files if name.endswith(end)] for end in (".whl", ".tar.gz"))
+        return Built(key=record["key"], version=record["version"], files=files, wheel=wheel, sdist=sdist)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -60,8 +60,11 @@ def _contents(package: Package, built: Built, base: Path, folder: Path, scratch:
     except (tarfile.TarError, EOFError, ValueError) as error:
         yield f"{folder / built.sdist} cannot be unpacked: {error}"
         return
-    (source,) = unpacked.iterdir()
-    run_backend(package, source, out, ["--wheel"])
+    sources = sorted(unpacked.iterdir())
+    if len(sources) != 1:
+        yield f"{folder / built.sdist} holds {', '.join(path.name for path in sources)}, expected one folder"
+        return
+    run_backend(package, sources[0], out, ["--wheel"])
     (again,) = out.glob("*.whl")
     yield from differences(user_code(read_digests(again)), wheel, here=built.sdist, there=built.wheel)
 

@@ -146,9 +146,7 @@ def _package(each: Distribution, versions: Mapping[str, str], tree: Tree) -> Pac
     )
 
 
-def _pyproject(
-    name: str, version: str, required: list[str], scripts: Mapping[str, str], files: Collection[str]
-) -> str:
+def _pyproject(name: str, version: str, required: list[str], scripts: Mapping[str, str], files: Collection[str]) -> str:
     included = sorted({path.partition("/")[0] for path in files})
     lines = [
         "[build-system]",

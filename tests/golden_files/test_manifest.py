@@ -137,6 +137,14 @@ UNREADABLE = {
         '{"format": "spare-tire/golden-manifest", "version": 2}',
         "m: expected an object with the format spare-tire/golden-manifest, version 1",
     ),
+    "a list of files": (
+        f'{{{HEAD}, "files": []}}',
+        "m: files is [], expected an object; restore it from version control",
+    ),
+    "a break without its version": (
+        f'{{{HEAD}, "files": {{"a": {ENTRY[:-1]}, "accepted": {{}}}}}}}}',
+        "m: a: the key 'version' is missing",
+    ),
     "a file twice": (
         f'{{{HEAD}, "files": {{"a": {ENTRY}, "a": {ENTRY}}}}}',
         "m: not JSON: the key 'a' is there twice; restore it from version control",

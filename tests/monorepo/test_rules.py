@@ -564,9 +564,13 @@ def test_each_rule_is_checked() -> None:
         ),
         pytest.param(
             {
-                f"{ROOT}/acme/base_lib/x/BUILD": CONFORMING[LIB].replace("acme.base.lib", "acme.base_lib.x").replace("'lib'", "'x'"),
+                f"{ROOT}/acme/base_lib/x/BUILD": CONFORMING[LIB]
+                .replace("acme.base.lib", "acme.base_lib.x")
+                .replace("'lib'", "'x'"),
                 f"{ROOT}/acme/base_lib/x/__init__.py": "",
-                f"{ROOT}/acme/base/lib_x/BUILD": CONFORMING[LIB].replace("acme.base.lib", "acme.base.lib_x").replace("'lib'", "'lib_x'"),
+                f"{ROOT}/acme/base/lib_x/BUILD": CONFORMING[LIB]
+                .replace("acme.base.lib", "acme.base.lib_x")
+                .replace("'lib'", "'lib_x'"),
                 f"{ROOT}/acme/base/lib_x/__init__.py": "",
             },
             [
