@@ -48,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_dist(parser)
     options.add_index(parser)
     parser.add_argument(
-        "--jobs", metavar="N", type=_positive, default=os.cpu_count() or 1, help="build, verify: how many side by side"
+        "--jobs",
+        metavar="N",
+        type=options.positive,
+        default=os.cpu_count() or 1,
+        help="build, verify: how many side by side",
     )
     return console.run(parser, argv, _stage)
 
@@ -89,7 +93,7 @@ def _list(chosen: argparse.Namespace, terminal: Console, _matrix: Matrix, tree: 
     else:
         console.emit("".join(f"{line}\n" for line in tree_lines(made, every)))
     binaries = sum(len(each.scripts) for each in made)
-    terminal.info(f"{_number(len(made), 'component')}, {_number(binaries, 'binary', 'binaries')}")
+    terminal.info(f"{console.number(len(made), 'component')}, {console.number(binaries, 'binary', 'binaries')}")
     return 0
 
 
@@ -121,7 +125,7 @@ def _build(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: 
     else:
         files = [f"{place}/{file}\n" for name, place, built in made if built for file in sorted(built.files)]
         console.emit("".join(files))
-    said = f"{_number(len(there) + len(outcome.failed), 'component')}: {len(outcome.built)} built"
+    said = f"{console.number(len(there) + len(outcome.failed), 'component')}: {len(outcome.built)} built"
     terminal.info(f"{said}, {len(outcome.unchanged)} unchanged, {len(outcome.failed)} failed")
     if outcome.refused:
         return Refused.exit_code
@@ -135,7 +139,8 @@ def _verify(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree:
         console.emit_json({"components": [{"name": name, "findings": found} for name, found in wrong.items()]})
     else:
         console.emit("".join(f"{name}: {message}\n" for name, found in wrong.items() for message in found))
-    terminal.info(f"{_number(len(wrong), 'component')}: {_number(sum(map(len, wrong.values())), 'finding')}")
+    findings = console.number(sum(map(len, wrong.values())), "finding")
+    terminal.info(f"{console.number(len(wrong), 'component')}: {findings}")
     return Failed.exit_code if any(wrong.values()) else 0
 
 
@@ -193,20 +198,9 @@ def _lies_in(directory: str, chosen: Sequence[str]) -> bool:
 
 def _summary(report: Report, tree: Tree, chosen: Sequence[str]) -> str:
     components = [each for each in tree.builds if tree.layout.is_component(each.directory)]
-    number = _number(sum(_lies_in(each.directory, chosen) for each in components), "component")
-    said = f"{number}: {_number(len(report.findings), 'finding')}"
+    number = console.number(sum(_lies_in(each.directory, chosen) for each in components), "component")
+    said = f"{number}: {console.number(len(report.findings), 'finding')}"
     return f"{said}, {len(report.waived)} waived" if report.waived else said
-
-
-def _number(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def _write(file: Path, data: bytes) -> None:

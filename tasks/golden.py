@@ -90,8 +90,8 @@ def _check(chosen: argparse.Namespace, terminal: Console, formats: Formats) -> i
     files = sum(len(load(folder).files) for folder in folders)
     lacking = next(filter(None, map(lacks_history, folders)), None)
     terminal.info(
-        f"{_number(files, 'golden file')} of {_number(len(asked), 'format')}: "
-        f"{_number(len(findings), 'finding')}{f', and {lacking}' if lacking else ''}"
+        f"{console.number(files, 'golden file')} of {console.number(len(asked), 'format')}: "
+        f"{console.number(len(findings), 'finding')}{f', and {lacking}' if lacking else ''}"
     )
     return Failed.exit_code if findings else 0
 
@@ -168,10 +168,6 @@ def _told_of_this_machine(data: bytes) -> str | None:
 
 def _asked(chosen: argparse.Namespace, formats: Formats) -> list[Format]:
     return [found for name, found in formats.items() if chosen.format in {None, name}]
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 if __name__ == "__main__":

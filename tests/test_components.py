@@ -5,17 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.components import main
-from tasks.monorepo.build_file import BuildFile, read_build
 from tests.monorepo.trees import CONFORMING, LIB, TEST, TOOL
 from tests.monorepos import EXAMPLE, MATRIX, ROOT, copy_example, write, write_monorepo
-
-if TYPE_CHECKING:
-    from tasks.monorepo.values import Target
 
 REPOSITORY = Path(__file__).parent.parent
 GLOBS = CONFORMING[LIB].replace("rglobs", "globs")
@@ -205,20 +200,26 @@ def test_the_tests_of_the_example_pass() -> None:
     assert "2 passed" in ran.stdout, ran.stdout
 
 
-def test_the_component_of_the_documentation_is_the_one_of_the_example() -> None:
+def test_the_component_of_the_documentation_keeps_the_conventions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     document = (REPOSITORY / "docs/components.md").read_text(encoding="utf-8")
     written = document.split("```python\n")[1].split("```")[0]
-    folder = f"{ROOT}/acme/tools/release"
-
-    def read(text: str) -> BuildFile:
-        return read_build(text.encode(), file="BUILD", directory=folder, read=lambda _: "1.4.0")
-
-    def parts(targets: tuple[Target, ...]) -> list[tuple[str, str, str | None]]:
-        return [(each.kind, each.name, each.entry_point.value if each.entry_point else None) for each in targets]
-
-    shown = parts(read(written).targets)
-    assert [name for _, name, _ in shown] == ["_release", "release-notes", "release"]
-    assert set(shown) < set(parts(read((EXAMPLE / folder / "BUILD").read_text(encoding="utf-8")).targets))
+    copy_example(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {f"{ROOT}/acme/tools/release/BUILD": written})
+    assert main(["lint"]) == 0
+    assert capsys.readouterr() == ("", "4 components: 0 findings\n")
+    assert main(["list", "--quiet", f"{ROOT}/acme/tools"]) == 0
+    assert (
+        capsys.readouterr().out
+        == """\
+acme.tools.release 1.4.0  src/main/python/acme/tools/release
+├── binary release-notes: acme.tools.release.notes:main
+├── acme.release.notes 1.4.0
+└── packaging (third-party)
+"""
+    )
 
 
 # ── Bad input ─────────────────────────────────────────────────────────────────────────────────────────────────────────

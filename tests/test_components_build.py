@@ -328,4 +328,4 @@ def test_a_third_party_requirement_that_is_nowhere_is_a_failure(here: Path, caps
 def test_jobs_are_a_positive_number(here: Path, capsys: pytest.CaptureFixture[str], jobs: str) -> None:
     assert (here / ".version").is_file()
     assert main(["build", f"--jobs={jobs}"]) == 2
-    assert f"argument --jobs: invalid _positive value: '{jobs}'" in said(capsys)
+    assert f"argument --jobs: '{jobs}', expected a number from 1 up" in said(capsys)
