@@ -36,8 +36,8 @@ TESTS: dict[str, tuple[str | None, list[str]]] = {
         "publish",
         ["test_publish*.py", "test_pages.py", "test_serve.py", "test_wheelfile.py", "stores"],
     ),
-    "components": ("components", ["test_components*.py", "test_source_tree.py"]),
-    "golden": ("golden", ["test_golden*.py"]),
+    "components": ("components", ["test_components*.py", "monorepo"]),
+    "golden": ("golden", ["test_golden*.py", "golden_files"]),
     "index": ("bench", ["test_index*.py"]),  # the lock that has all stages' libraries: one writes, another's reads
     "lock": ("lock", ["test_lock.py"]),
     "pipeline": ("plan", ["pipeline"]),  # the harness that runs azure-pipelines.yml reads YAML

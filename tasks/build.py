@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import threading
@@ -35,6 +34,7 @@ from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tasks.console import Console
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--jobs",
         metavar="N",
-        type=_positive,
+        type=options.positive,
         help="builds side by side (default: the worker's processors)",
     )
     parser.add_argument(
@@ -343,12 +343,6 @@ def _terminable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if is_ending and number != signal.SIGINT else handler)
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 up")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -7,25 +7,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import component_runs, console, options
-from tasks.core.components.distributions import distributions, tree_lines
-from tasks.core.components.lint import judged, lint
-from tasks.core.components.packages import closure, packages
-from tasks.core.components.sarif import sarif
-from tasks.core.errors import BadInput, Failed
+from tasks import console, options
+from tasks.core.errors import BadInput, Failed, Refused
 from tasks.matrixcache import load
+from tasks.monorepo import runs
+from tasks.monorepo.distributions import distributions, tree_lines
+from tasks.monorepo.lint import judged, lint
+from tasks.monorepo.packages import closure, packages
+from tasks.monorepo.sarif import sarif
+from tasks.monorepo.source_tree import read_tree
 from tasks.services.published import published_files
-from tasks.source_tree import read_tree
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Collection, Sequence
 
     from tasks.console import Console
-    from tasks.core.components.lint import Report
-    from tasks.core.components.tree import Tree
     from tasks.core.matrix import Matrix
     from tasks.core.monorepo import Components
+    from tasks.monorepo.lint import Report
+    from tasks.monorepo.tree import Tree
 
 CACHE = Path(".cache")
 
@@ -47,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.add_dist(parser)
     options.add_index(parser)
     parser.add_argument(
-        "--jobs", metavar="N", type=_positive, default=os.cpu_count() or 1, help="build, verify: how many side by side"
+        "--jobs",
+        metavar="N",
+        type=options.positive,
+        default=os.cpu_count() or 1,
+        help="build, verify: how many side by side",
     )
     return console.run(parser, argv, _stage)
 
@@ -61,17 +66,14 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
     if components is None:
         raise BadInput(f"{path}: there is no key 'components', which names the root of the monorepo's packages")
     tree = read_tree(components, path.parent)
-    chosen.directories = _addresses(chosen.directories, tree, path.parent / components.buildroot)
+    made = {each.directory for each in distributions(tree)}
+    places = tree.directories | tree.folders() if chosen.verb == "lint" else made
+    chosen.directories = _addresses(chosen.directories, places, tree, path.parent / components.buildroot)
     return VERBS[chosen.verb](chosen, terminal, matrix, tree)
 
 
 def _lint(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: Tree) -> int:
-    def is_chosen(component: str) -> bool:
-        return _lies_in(_directory(component, tree), chosen.directories)
-
-    waivers = tuple(waiver for waiver in _components(matrix).waivers if is_chosen(waiver.component))
-    found = (finding for finding in lint(tree) if is_chosen(finding.component))
-    report = judged(found, waivers, str(options.matrix_path(chosen)))
+    report = _report(matrix, tree, chosen.directories, options.matrix_path(chosen))
     if chosen.sarif:
         _write(chosen.sarif, sarif(report))
     if chosen.json:
@@ -91,25 +93,28 @@ def _list(chosen: argparse.Namespace, terminal: Console, _matrix: Matrix, tree: 
     else:
         console.emit("".join(f"{line}\n" for line in tree_lines(made, every)))
     binaries = sum(len(each.scripts) for each in made)
-    terminal.info(f"{_number(len(made), 'component')}, {_number(binaries, 'binary', 'binaries')}")
+    terminal.info(f"{console.number(len(made), 'component')}, {console.number(binaries, 'binary', 'binaries')}")
     return 0
 
 
 def _build(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: Tree) -> int:
     repo = _monorepo(chosen, matrix, tree)
     names = _names(chosen, repo)
-    if _broken(matrix, tree, closure(names, repo.every), terminal):
+    folders = [repo.every[name].directory for name in closure(names, repo.every)]
+    if broken := _report(matrix, tree, folders, options.matrix_path(chosen)).findings:
+        for finding in broken:
+            terminal.error(str(finding))
         return Failed.exit_code
     index = options.chosen_index(chosen) or options.index_of(matrix, options.matrix_path(chosen))
 
     def published(changed: Collection[str]) -> dict[str, str]:
         return published_files(index, changed, CACHE / "website")
 
-    outcome = component_runs.build(repo, names, published, chosen.jobs)
+    outcome = runs.build(repo, names, published, chosen.jobs)
     for message in outcome.failed.values():
         terminal.error(message)
     there = (*outcome.built, *outcome.unchanged)
-    made = [(name, *component_runs.described(repo, name)) for name in repo.every if name in there]
+    made = [(name, *runs.described(repo, name)) for name in repo.every if name in there]
     if chosen.json:
         rows = [(name, place, built, name in outcome.built) for name, place, built in made if built]
         form = [
@@ -120,19 +125,22 @@ def _build(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: 
     else:
         files = [f"{place}/{file}\n" for name, place, built in made if built for file in sorted(built.files)]
         console.emit("".join(files))
-    said = f"{_number(len(there) + len(outcome.failed), 'component')}: {len(outcome.built)} built"
+    said = f"{console.number(len(there) + len(outcome.failed), 'component')}: {len(outcome.built)} built"
     terminal.info(f"{said}, {len(outcome.unchanged)} unchanged, {len(outcome.failed)} failed")
+    if outcome.refused:
+        return Refused.exit_code
     return Failed.exit_code if outcome.failed else 0
 
 
 def _verify(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: Tree) -> int:
     repo = _monorepo(chosen, matrix, tree)
-    wrong = component_runs.verify(repo, _names(chosen, repo), chosen.jobs)
+    wrong = runs.verify(repo, _names(chosen, repo), chosen.jobs)
     if chosen.json:
         console.emit_json({"components": [{"name": name, "findings": found} for name, found in wrong.items()]})
     else:
         console.emit("".join(f"{name}: {message}\n" for name, found in wrong.items() for message in found))
-    terminal.info(f"{_number(len(wrong), 'component')}: {_number(sum(map(len, wrong.values())), 'finding')}")
+    findings = console.number(sum(map(len, wrong.values())), "finding")
+    terminal.info(f"{console.number(len(wrong), 'component')}: {findings}")
     return Failed.exit_code if any(wrong.values()) else 0
 
 
@@ -149,27 +157,27 @@ def _components(matrix: Matrix) -> Components:
     return matrix.components
 
 
-def _monorepo(chosen: argparse.Namespace, matrix: Matrix, tree: Tree) -> component_runs.Monorepo:
+def _monorepo(chosen: argparse.Namespace, matrix: Matrix, tree: Tree) -> runs.Monorepo:
     base = options.matrix_path(chosen).parent / _components(matrix).buildroot
-    every = packages(tree, lambda: component_runs.count_commits(base))
-    return component_runs.Monorepo(every=every, base=base, out=chosen.dist / "components", environ=os.environ)
+    every = packages(tree, lambda: runs.count_commits(base))
+    return runs.Monorepo(every=every, base=base, out=chosen.dist / "components", environ=os.environ)
 
 
-def _names(chosen: argparse.Namespace, repo: component_runs.Monorepo) -> list[str]:
+def _names(chosen: argparse.Namespace, repo: runs.Monorepo) -> list[str]:
     return [name for name, package in repo.every.items() if _lies_in(package.directory, chosen.directories)]
 
 
-def _broken(matrix: Matrix, tree: Tree, names: Collection[str], terminal: Console) -> bool:
-    """Whether components break conventions, on which all that is built of them rests."""
-    waived = {(waiver.component, waiver.rule) for waiver in _components(matrix).waivers}
-    found = [each for each in lint(tree) if each.component in names and (each.component, each.rule) not in waived]
-    for finding in found:
-        terminal.error(str(finding))
-    return bool(found)
+def _report(matrix: Matrix, tree: Tree, directories: Sequence[str], path: Path) -> Report:
+    """Return what is wrong in some folders, everywhere if none is named."""
+    layout = tree.layout
+    places = {layout.component(each): each for each in tree.directories | tree.folders()}
+    waivers = [each for each in _components(matrix).waivers if _lies_in(places.get(each.component, ""), directories)]
+    found = ((each.file.removeprefix(layout.prefix).rpartition("/")[0] or ".", each) for each in lint(tree))
+    return judged([each for folder, each in found if _lies_in(folder, directories)], waivers, str(path))
 
 
-def _addresses(directories: Sequence[Path], tree: Tree, base: Path) -> list[str]:
-    """Return the folders that the user named as addresses; each has to have a BUILD file in it or below."""
+def _addresses(directories: Sequence[Path], places: Collection[str], tree: Tree, base: Path) -> list[str]:
+    """Return the folders that the user named as addresses; one of the places has to be in each or below."""
     top = base.resolve()
     addresses = []
     for directory in directories:
@@ -177,20 +185,11 @@ def _addresses(directories: Sequence[Path], tree: Tree, base: Path) -> list[str]
         if not place.is_relative_to(top):
             raise BadInput(f"{directory}: does not lie below the build root {top}")
         address = place.relative_to(top).as_posix()
-        if not any(_lies_in(path, [address]) for path in (*tree.paths, *(each.directory for each in tree.dependants))):
-            raise BadInput(
-                f"{directory}: no component lies there; they are below {tree.layout.prefix}{tree.layout.root}"
-            )
+        if not any(_lies_in(each, [address]) for each in places):
+            root = f"{tree.layout.prefix}{tree.layout.root}"
+            raise BadInput(f"{directory}: no component lies there; name the folder of one, or one above such as {root}")
         addresses.append(address)
     return addresses
-
-
-def _directory(component: str, tree: Tree) -> str:
-    """Return the folder of a finding's component: of a dotted name the one below the root."""
-    if "/" in component or component == tree.layout.root:
-        return component
-    path = component.replace(".", "/")
-    return path if tree.layout.root == "." else f"{tree.layout.root}/{path}"
 
 
 def _lies_in(directory: str, chosen: Sequence[str]) -> bool:
@@ -199,20 +198,9 @@ def _lies_in(directory: str, chosen: Sequence[str]) -> bool:
 
 def _summary(report: Report, tree: Tree, chosen: Sequence[str]) -> str:
     components = [each for each in tree.builds if tree.layout.is_component(each.directory)]
-    number = _number(sum(_lies_in(each.directory, chosen) for each in components), "component")
-    said = f"{number}: {_number(len(report.findings), 'finding')}"
+    number = console.number(sum(_lies_in(each.directory, chosen) for each in components), "component")
+    said = f"{number}: {console.number(len(report.findings), 'finding')}"
     return f"{said}, {len(report.waived)} waived" if report.waived else said
-
-
-def _number(count: int, one: str, many: str = "") -> str:
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def _write(file: Path, data: bytes) -> None:

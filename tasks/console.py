@@ -155,6 +155,11 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def number(count: int, one: str, many: str = "") -> str:
+    """Return how many there are, in words: ``1 file``, ``2 files``."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def emit_json(document: object) -> None:
     """Print ``document`` on standard output, keys sorted."""
     emit(json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n")

@@ -11,9 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 from tasks import console, options
 from tasks.core.errors import BadInput, Failed, Refused
-from tasks.core.golden import MANIFEST
-from tasks.golden_readers import READERS
-from tasks.goldenfiles import Format, add, by_program, check, has_history, in_process, load, unread
+from tasks.golden_files.folders import Format, add, by_program, check, in_process, lacks_history, load, unread
+from tasks.golden_files.manifest import MANIFEST
+from tasks.golden_files.readers import READERS
 from tasks.matrixcache import load as load_matrix
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ def _check(chosen: argparse.Namespace, terminal: Console, formats: Formats) -> i
         console.emit("".join(f"{finding}\n" for finding in findings))
     folders = [folder for format_ in asked for folder in format_.folders]
     files = sum(len(load(folder).files) for folder in folders)
-    alone = "" if all(map(has_history, folders)) else ", and git has no history to compare them with"
+    lacking = next(filter(None, map(lacks_history, folders)), None)
     terminal.info(
-        f"{_number(files, 'golden file')} of {_number(len(asked), 'format')}: "
-        f"{_number(len(findings), 'finding')}{alone}"
+        f"{console.number(files, 'golden file')} of {console.number(len(asked), 'format')}: "
+        f"{console.number(len(findings), 'finding')}{f', and {lacking}' if lacking else ''}"
     )
     return Failed.exit_code if findings else 0
 
@@ -168,10 +168,6 @@ def _told_of_this_machine(data: bytes) -> str | None:
 
 def _asked(chosen: argparse.Namespace, formats: Formats) -> list[Format]:
     return [found for name, found in formats.items() if chosen.format in {None, name}]
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import yaml
 from tasks.core.document import Listing, Mapping, Node, Scalar
 from tasks.core.errors import BadInput
 from tasks.core.matrix_shape import read_matrix
-from tasks.matrixcache import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,13 +20,11 @@ DEEPEST = 50
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's is ten times faster, and not everywhere
 
 
-def load(path: Path) -> Matrix:
-    """Read a matrix. Raises :class:`BadInput` with every problem of the file, each with its line and key path."""
-    return parse(read_bytes(path), path)
-
-
 def parse(data: bytes, path: Path) -> Matrix:
-    """Read a matrix from the bytes of its file; ``path`` is for messages. Raises :class:`BadInput` as :func:`load`."""
+    """Read a matrix from the bytes of its file; ``path`` is for messages.
+
+    Raises :class:`BadInput` with every problem of the file, each with its line and key path.
+    """
     return read_matrix(read_yaml(data, path), str(path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from pathlib import Path
@@ -10,8 +11,6 @@ from typing import TYPE_CHECKING
 from tasks.core.addresses import without_credentials
 
 if TYPE_CHECKING:
-    import argparse
-
     from tasks.core.matrix import Matrix
 
 MATRIX = "wheel_matrix.yml"
@@ -51,6 +50,13 @@ def add_dist(parser: argparse.ArgumentParser) -> None:
         default=Path(DIST),
         help=f"where wheels, records and logs lie between building and publishing (default: {DIST})",
     )
+
+
+def positive(text: str) -> int:
+    """Return the number that an option has, such as ``--jobs``. Raises :class:`argparse.ArgumentTypeError`."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number from 1 up")
+    return int(text)
 
 
 def matrix_path(options: argparse.Namespace) -> Path:

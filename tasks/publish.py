@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import console, matrixfile, options
+from tasks import console, options
 from tasks.core import publish_report
 from tasks.core.candidates import Outcome, Result
 from tasks.core.errors import BadInput, Failed, Refused, ServiceFailed
@@ -24,6 +24,7 @@ from tasks.core.rebuilding import rebuild
 from tasks.core.stock import FOLDERS, Stock
 from tasks.core.yanking import yank
 from tasks.distfiles import read_dist, read_folders
+from tasks.matrixcache import load
 from tasks.pages import Pages
 from tasks.receipts import Receipt, made
 from tasks.serve import serve
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from tasks.distfiles import DistFiles
     from tasks.stores import Store
 
+CACHE = Path(".cache")
 _LAST_PORT = 65535
 
 
@@ -177,7 +179,7 @@ def _matrix(chosen: argparse.Namespace) -> Matrix | None:
     path = options.matrix_path(chosen)
     if chosen.serve and options.chosen_index(chosen):
         return None
-    return matrixfile.load(path) if options.names_matrix(chosen) or path.exists() else None
+    return load(path, CACHE / "matrix").matrix if options.names_matrix(chosen) or path.exists() else None
 
 
 def _location(chosen: argparse.Namespace, matrix: Matrix | None) -> str:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.core.components.trees import CONFORMING
+from tests.monorepo.trees import CONFORMING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,17 +5,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks.components import main
-from tasks.core.components.build_file import BuildFile, read_build
-from tests.core.components.trees import CONFORMING, LIB, TEST, TOOL
+from tests.monorepo.trees import CONFORMING, LIB, TEST, TOOL
 from tests.monorepos import EXAMPLE, MATRIX, ROOT, copy_example, write, write_monorepo
-
-if TYPE_CHECKING:
-    from tasks.core.components.values import Target
 
 REPOSITORY = Path(__file__).parent.parent
 GLOBS = CONFORMING[LIB].replace("rglobs", "globs")
@@ -75,6 +70,43 @@ def test_only_what_lies_in_the_named_folders_is_judged(here: Path, capsys: pytes
     assert main(["lint", "src/test"]) == 0
     assert main(["lint", f"{ROOT}/acme/base/tool", f"{ROOT}/acme/base/lib/"]) == 1
     assert capsys.readouterr().out.count("\n") == 2
+
+
+def test_findings_of_a_folder_are_chosen_by_it_whatever_its_name(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dotted = GLOBS.replace("'lib'", "'v1.2'").replace("acme.base.lib", "acme.base.v1.2")
+    odd = {f"{ROOT}/acme/base/v1.2/BUILD": dotted, f"{ROOT}/acme/base/v1.2/__init__.py": ""}
+    matrix = MATRIX.replace("src/test/python", "tests")
+    write(here, {"wheel_matrix.yml": matrix, **odd, "tests/BUILD": CONFORMING[TEST].replace("/tool'", "/tool:tool'")})
+    assert main(["lint", "--quiet", "tests"]) == 1
+    assert capsys.readouterr().out == (
+        f"tests/BUILD:5 R4 '{ROOT}/acme/base/tool:tool' names a public target with ':'; write '{ROOT}/acme/base/tool'\n"
+    )
+    assert main(["lint", "--quiet", f"{ROOT}/acme/base/v1.2"]) == 1
+    assert capsys.readouterr().out == FINDING.replace("base/lib", "base/v1.2") + "\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["lint", f"{ROOT}/acme/base/lib/data"],
+        ["lint", f"{ROOT}/acme/base/lib/__init__.py"],
+        ["build", f"{ROOT}/acme/base/lib/data"],
+        ["verify", "src/test"],
+        ["list", "src/test"],
+    ],
+    ids=" ".join,
+)
+def test_a_folder_without_a_component_is_no_success_over_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    write(here, {LIB: GLOBS, f"{ROOT}/acme/base/lib/data/x.py": ""})
+    assert main(arguments) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"error: {arguments[1]}: no component lies there; name the folder of one, or one above such as {ROOT}\n",
+    )
 
 
 def test_a_waiver_of_a_folder_outside_the_root_is_chosen_by_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,20 +200,26 @@ def test_the_tests_of_the_example_pass() -> None:
     assert "2 passed" in ran.stdout, ran.stdout
 
 
-def test_the_component_of_the_documentation_is_the_one_of_the_example() -> None:
+def test_the_component_of_the_documentation_keeps_the_conventions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     document = (REPOSITORY / "docs/components.md").read_text(encoding="utf-8")
     written = document.split("```python\n")[1].split("```")[0]
-    folder = f"{ROOT}/acme/tools/release"
-
-    def read(text: str) -> BuildFile:
-        return read_build(text.encode(), file="BUILD", directory=folder, read=lambda _: "1.4.0")
-
-    def parts(targets: tuple[Target, ...]) -> list[tuple[str, str, str | None]]:
-        return [(each.kind, each.name, each.entry_point.value if each.entry_point else None) for each in targets]
-
-    shown = parts(read(written).targets)
-    assert [name for _, name, _ in shown] == ["_release", "release-notes", "release"]
-    assert set(shown) < set(parts(read((EXAMPLE / folder / "BUILD").read_text(encoding="utf-8")).targets))
+    copy_example(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {f"{ROOT}/acme/tools/release/BUILD": written})
+    assert main(["lint"]) == 0
+    assert capsys.readouterr() == ("", "4 components: 0 findings\n")
+    assert main(["list", "--quiet", f"{ROOT}/acme/tools"]) == 0
+    assert (
+        capsys.readouterr().out
+        == """\
+acme.tools.release 1.4.0  src/main/python/acme/tools/release
+├── binary release-notes: acme.tools.release.notes:main
+├── acme.release.notes 1.4.0
+└── packaging (third-party)
+"""
+    )
 
 
 # ── Bad input ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -241,7 +279,10 @@ def test_the_component_of_the_documentation_is_the_one_of_the_example() -> None:
             {}, ["--matrix", "gone.yml"], ["gone.yml: there is no such file; name one with --matrix"], id="matrix"
         ),
         pytest.param(
-            {}, ["src/thrift"], ["src/thrift: no component lies there; they are below src/main/python"], id="a folder"
+            {},
+            ["src/thrift"],
+            ["src/thrift: no component lies there; name the folder of one, or one above such as src/main/python"],
+            id="a folder",
         ),
         pytest.param({}, ["/"], ["/: does not lie below the build root HERE"], id="a folder outside"),
         pytest.param({}, ["--sarif", "src"], ["--sarif src: cannot be written: Is a directory"], id="sarif"),

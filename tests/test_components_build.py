@@ -233,6 +233,28 @@ def test_what_breaks_a_convention_is_not_built(here: Path, capsys: pytest.Captur
     assert main(["build", f"{ROOT}/acme/text"]) == 0
 
 
+def test_what_lint_finds_below_a_component_keeps_it_from_being_built(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here, {f"{ROOT}/acme/text/slug/deep/BUILD": "resources(name = '_x', sources = [])\n"})
+    found = (
+        f"{ROOT}/acme/text/slug/deep/BUILD:1 R1 is on level 4 below the root, components are on 3; move its targets to "
+        f"{SLUG_BUILD}"
+    )
+    assert main(["lint"]) == 1
+    assert capsys.readouterr().out == f"{found}\n"
+    assert main(["build", f"{ROOT}/acme/text"]) == 1
+    assert said(capsys) == f"error: {found}"
+
+
+def test_a_waiver_of_one_convention_waives_no_other(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (here / SLUG_BUILD).read_text().replace("rglobs", "globs").replace(f"'{SLUG}'", "'acme.slug'")
+    waiver = f"  waivers: [{{component: {SLUG}, rule: R2, reason: its old name}}]\n"
+    write(here, {SLUG_BUILD: text, "wheel_matrix.yml": MATRIX + waiver})
+    assert main(["build", f"{ROOT}/acme/text"]) == 1
+    assert said(capsys) == f"error: {SLUG_BUILD}:7 R3 the sources are globs('*.py'); write: sources = rglobs('*.py'),"
+
+
 def test_a_script_has_to_run_a_function(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(here, {TOOLS_BUILD: (here / TOOLS_BUILD).read_text().replace("newest:main", "newest")})
     assert main(["build"]) == 2
@@ -248,6 +270,29 @@ def test_files_out_of_the_root_are_not_read(here: Path, capsys: pytest.CaptureFi
     assert main(["build"]) == 2
     assert said(capsys) == (
         f"error: {SLUG_BUILD}:1: it depends on gen/thing, out of the root, which build does not read; "
+        "put a copy below the root"
+    )
+
+
+@pytest.mark.parametrize("provides", ["", ", provides = setup_py(name = 'helpers', version = '1')"])
+def test_what_depends_on_components_is_no_part_of_one(
+    here: Path, capsys: pytest.CaptureFixture[str], provides: str
+) -> None:
+    text = (
+        (here / SLUG_BUILD)
+        .read_text()
+        .replace("  provides", "  dependencies = ['src/test/python/helpers'],\n  provides")
+    )
+    helpers = f"python_library(name = 'helpers', sources = rglobs('*.py'){provides})\n"
+    write(here, {SLUG_BUILD: text, "src/test/python/helpers/BUILD": helpers})
+    assert main(["lint"]) == 1
+    assert capsys.readouterr().out == (
+        f"{SLUG_BUILD}:8 R4 'src/test/python/helpers' lies among what depends on components, and components do not depend "
+        "on it; leave it out\n"
+    )
+    assert main(["build"]) == 2
+    assert said(capsys) == (
+        f"error: {SLUG_BUILD}:1: it depends on src/test/python/helpers, out of the root, which build does not read; "
         "put a copy below the root"
     )
 
@@ -283,4 +328,4 @@ def test_a_third_party_requirement_that_is_nowhere_is_a_failure(here: Path, caps
 def test_jobs_are_a_positive_number(here: Path, capsys: pytest.CaptureFixture[str], jobs: str) -> None:
     assert (here / ".version").is_file()
     assert main(["build", f"--jobs={jobs}"]) == 2
-    assert f"argument --jobs: invalid _positive value: '{jobs}'" in said(capsys)
+    assert f"argument --jobs: '{jobs}', expected a number from 1 up" in said(capsys)

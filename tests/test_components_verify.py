@@ -142,11 +142,7 @@ def test_an_sdist_that_gives_another_wheel_fails(here: Path, capsys: pytest.Capt
         members = {info.name: archive.extractfile(info) for info in archive if info.isreg()}
         files = {name: file.read() for name, file in members.items() if file}
     files["acme_text_slug-1.4.0/acme/text/slug/__init__.py"] += b"# more\n"
-    with tarfile.open(sdist, "w:gz") as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+    sdist_of(sdist, files)
     record_anew(here / SLUG)
     assert verified(capsys, f"{ROOT}/acme/text") == (
         1,
@@ -157,6 +153,42 @@ def test_an_sdist_that_gives_another_wheel_fails(here: Path, capsys: pytest.Capt
             )
         ],
     )
+
+
+def sdist_of(path: Path, files: Mapping[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
+def test_an_sdist_of_two_folders_fails(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sdist = SLUG / "acme_text_slug-1.4.0.tar.gz"
+    sdist_of(here / sdist, {"acme_text_slug-1.4.0/pyproject.toml": b"", "other/x": b""})
+    record_anew(here / SLUG)
+    assert verified(capsys, f"{ROOT}/acme/text") == (
+        1,
+        [f"acme.text.slug: {sdist} holds acme_text_slug-1.4.0, other, expected one folder"],
+    )
+
+
+def test_an_sdist_that_does_not_build_is_named_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sdist_of(here / SLUG / "acme_text_slug-1.4.0.tar.gz", {"acme_text_slug-1.4.0/pyproject.toml": b"x"})
+    record_anew(here / SLUG)
+    code, lines = verified(capsys, f"{ROOT}/acme/text")
+    assert (code, lines[0]) == (1, "acme.text.slug: build ended with 1:")
+
+
+def test_a_record_without_a_wheel_is_none(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = here / SLUG / "record.json"
+    record.write_text(json.dumps({**json.loads(record.read_bytes()), "files": {}}))
+    assert verified(capsys, f"{ROOT}/acme/text") == (
+        1,
+        [f"acme.text.slug: {SLUG} holds no record of a build; run: components -- build"],
+    )
+    assert main(["build", f"{ROOT}/acme/text"]) == 0
+    assert capsys.readouterr().err == "1 component: 1 built, 0 unchanged, 0 failed\n"
 
 
 @pytest.mark.parametrize("name", ["acme_text_slug-1.4.0.tar.gz", "acme_text_slug-1.4.0-py3-none-any.whl"])
@@ -184,6 +216,29 @@ def test_what_is_not_built_cannot_be_proved(here: Path, capsys: pytest.CaptureFi
             },
             indent=2,
         ).splitlines(),
+    )
+
+
+def test_what_a_component_requires_is_proved_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(
+        here / SLUG / "acme_text_slug-1.4.0-py3-none-any.whl",
+        lambda members: members.update({"acme/text/slug/__init__.py": b""}),
+    )
+    assert verified(capsys, f"{ROOT}/acme/release/notes")[1][:1] == [
+        f"acme.text.slug: {SLUG} holds other bytes than its record in acme_text_slug-1.4.0-py3-none-any.whl"
+    ]
+
+
+def test_what_a_component_requires_comes_from_no_index(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(here / SLUG)
+    missing = "acme.text.slug, which it requires, is not built; run: components -- build"
+    assert verified(capsys) == (
+        1,
+        [
+            f"acme.text.slug: {SLUG} holds no record of a build; run: components -- build",
+            f"acme.release.notes: {missing}",
+            f"acme.tools.release: {missing}",
+        ],
     )
 
 

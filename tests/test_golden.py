@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tasks.core.golden import Found, Reader
+from tasks.core.golden import Reader
 from tasks.golden import main
-from tasks.golden_readers import READERS
-from tasks.goldenfiles import by_program
+from tasks.golden_files.folders import by_program
+from tasks.golden_files.manifest import Found
+from tasks.golden_files.readers import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,6 +177,46 @@ def test_a_file_that_goes_with_its_entry_is_missed_by_history(copy: Path, capsys
     git("commit", "--quiet", "--all", "--message=gone")
     assert main(["check", "plan", "--quiet"]) == 1
     assert said(capsys) == [f"{PLAN}: was taken out of the manifest; golden files do not go: restore both"]
+
+
+def test_a_file_that_a_merge_drops_is_missed_by_history(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = copy / OWN / "plan/manifest.json"
+    whole, data = manifest.read_bytes(), (copy / PLAN).read_bytes()
+    edit(manifest, lambda files: files.pop(PLAN.name))
+    (copy / PLAN).unlink()
+    git("init", "--quiet", "--initial-branch=main")
+    git("add", "tests")
+    git("commit", "--quiet", "--message=first")
+    git("branch", "side")
+    manifest.write_bytes(whole)
+    (copy / PLAN).write_bytes(data)
+    git("add", "tests")
+    git("commit", "--quiet", "--message=added")
+    git("checkout", "--quiet", "side")
+    git("commit", "--quiet", "--allow-empty", "--message=side")
+    git("merge", "--quiet", "--strategy=ours", "--message=merged", "main")
+    assert main(["check", "plan", "--quiet"]) == 1
+    assert said(capsys) == [f"{PLAN}: was taken out of the manifest; golden files do not go: restore both"]
+
+
+def test_a_shallow_clone_says_that_it_is_one(
+    copy: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    git("init", "--quiet")
+    for message in ("first", "second"):
+        git("add", ".")
+        git("commit", "--quiet", "--allow-empty", f"--message={message}")
+    clone = tmp_path_factory.mktemp("clone")
+    git("clone", "--quiet", "--depth=1", copy.as_uri(), str(clone))
+    monkeypatch.chdir(clone)
+    assert main(["check", "plan"]) == 0
+    assert capsys.readouterr().err == (
+        "2 golden files of 1 format: 0 findings, and the clone is shallow, so that git has only the last of the history "
+        "to compare them with\n"
+    )
 
 
 def test_what_must_be_found_is_held_to_what_was_committed_first(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:

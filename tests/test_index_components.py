@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 OUT = Path("dist/components")
 SLUG = "acme_text_slug-1.4.0-py3-none-any.whl"
-REFUSAL = f"error: {ROOT}/acme/text/slug: {SLUG} is published, and its sources have changed since; raise the version\n"
+REFUSAL = (
+    f"error: {ROOT}/acme/text/slug: {SLUG} is published, and was built of other sources or by other tools; "
+    "raise the version\n"
+)
+FAILED = "1 component: 0 built, 0 unchanged, 1 failed\n"
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +90,29 @@ def test_what_is_published_may_be_built_again(here: Path, capsys: pytest.Capture
 def test_changed_sources_under_a_published_version_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(here)
     assert components.main(["build", f"{ROOT}/acme/release/notes"]) == 4
-    assert capsys.readouterr().err == REFUSAL
+    assert capsys.readouterr().err == (
+        f"{REFUSAL}error: acme.release.notes: not built, since acme.text.slug failed, which it requires\n"
+        "2 components: 0 built, 0 unchanged, 2 failed\n"
+    )
     assert list((here / OUT).iterdir()) == []
     write(here, {".version": "1.4.1\n"})
     assert components.main(["build", f"{ROOT}/acme/text"]) == 0
+
+
+def test_a_refusal_hides_no_failure(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(here)
+    path = here / ROOT / "acme/release/version/BUILD"
+    text = path.read_text().replace("  dependencies = [", "  dependencies = [':_data',")
+    write(here, {str(path): f"{text}\nresources(name = '_data', sources = globs('*.pyc'))\n"})
+    write(path.parent, {"table.pyc": b"1"})
+    assert components.main(["build", "--json", f"{ROOT}/acme/text", f"{ROOT}/acme/release/version"]) == 4
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"components": [], "failed": ["acme.release.version", "acme.text.slug"]}
+    assert err == (
+        f"{REFUSAL}error: acme.release.version: acme_release_version-1.4.0-py3-none-any.whl lacks "
+        "acme/release/version/table.pyc, which is in the sources\n"
+        "2 components: 0 built, 0 unchanged, 2 failed\n"
+    )
 
 
 def test_the_index_is_chosen_as_everywhere(
@@ -100,14 +124,14 @@ def test_the_index_is_chosen_as_everywhere(
     capsys.readouterr()
     monkeypatch.setenv("SPARE_TIRE_INDEX", str(published / "dist/index"))
     assert components.main(["build", f"{ROOT}/acme/text"]) == 4
-    assert capsys.readouterr().err == REFUSAL
+    assert capsys.readouterr().err == REFUSAL + FAILED
 
 
 def test_an_index_is_read_over_http(here: Path, published: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(here)
     with serving(published / "dist/index") as url:
         assert components.main(["build", f"{ROOT}/acme/text", f"--index={url}"]) == 4
-    assert capsys.readouterr().err == REFUSAL
+    assert capsys.readouterr().err == REFUSAL + FAILED
     with serving(published) as url:
         assert components.main(["build", f"{ROOT}/acme/text", f"--index={url}"]) == 3
 

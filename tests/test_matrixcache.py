@@ -8,7 +8,7 @@ import pytest
 
 from tasks import matrixcache, matrixfile
 from tasks.core.errors import BadInput
-from tasks.core.matrix import digest
+from tasks.core.matrix import Matrix, digest
 
 ROOT = Path(__file__).parent.parent
 EVERYTHING = """\
@@ -81,12 +81,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def parsed(file: Path) -> Matrix:
+    return matrixfile.parse(file.read_bytes(), file)
+
+
 def test_what_is_kept_is_equal_to_what_is_read(file: Path, tmp_path: Path) -> None:
     first = matrixcache.load(file, tmp_path / "cache")
     again = matrixcache.load(file, tmp_path / "cache")
 
     assert again == first
-    assert again.matrix == matrixfile.load(file)
+    assert again.matrix == parsed(file)
     assert again.matrix.cooldown == 7 * 24 * 3600
 
 
@@ -99,7 +103,7 @@ def test_the_digest_is_kept_where_the_matrix_does_not_mean_this_machine(file: Pa
     )
     file.write_text(EVERYTHING.replace(local[0], "").replace(local[1], ""), encoding="utf-8")
     for _ in range(2):
-        assert matrixcache.load(file, tmp_path / "cache").digest == digest(matrixfile.load(file), None)
+        assert matrixcache.load(file, tmp_path / "cache").digest == digest(parsed(file), None)
 
 
 def test_a_matrix_that_did_not_change_is_not_parsed(file: Path, tmp_path: Path) -> None:
@@ -119,11 +123,11 @@ def test_a_change_shows(file: Path, tmp_path: Path) -> None:
     matrixcache.load(file, tmp_path / "cache")
     file.write_text(EVERYTHING.replace("1.10", "1.11"), encoding="utf-8")
 
-    assert matrixcache.load(file, tmp_path / "cache").matrix == matrixfile.load(file)
+    assert matrixcache.load(file, tmp_path / "cache").matrix == parsed(file)
 
 
 def test_the_parsing_code_is_part_of_what_a_matrix_is_made_of() -> None:
-    listed = "import sys, tasks.matrixfile; print(*(name for name in sys.modules if name.startswith('tasks.')))"
+    listed = "import sys, tasks.matrixcache, tasks.matrixfile; print(*(name for name in sys.modules if name.startswith('tasks.')))"
     ran = subprocess.run([sys.executable, "-c", listed], cwd=ROOT, check=True, capture_output=True, text=True)
     imported = {f"{name.removeprefix('tasks.').replace('.', '/')}.py" for name in ran.stdout.split()}
 
@@ -142,6 +146,11 @@ def test_a_damaged_cache_is_none(file: Path, tmp_path: Path, damage: bytes) -> N
         assert kept.read_bytes() == whole
 
 
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none\.yml: there is no such file; name one with --matrix"):
+        matrixcache.load(tmp_path / "none.yml", tmp_path / "cache")
+
+
 def test_an_error_is_the_same_each_time(file: Path, tmp_path: Path) -> None:
     file.write_text("packages: {x: [latst]}\n", encoding="utf-8")
     said = []
@@ -157,4 +166,4 @@ def test_an_error_is_the_same_each_time(file: Path, tmp_path: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_no_failure(file: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"in the way")
 
-    assert matrixcache.load(file, tmp_path / "cache").matrix == matrixfile.load(file)
+    assert matrixcache.load(file, tmp_path / "cache").matrix == parsed(file)

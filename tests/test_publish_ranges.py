@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks.ranges import TAIL, open_ranges
+from tasks.stores.ranges import TAIL, open_ranges
 from tasks.wheelfile import read_open_wheel, read_wheel
 from tests.wheel_factory import make_wheel
 

@@ -22,9 +22,9 @@ from tasks.core.yanking import yank
 from tasks.distfiles import read_dist
 from tasks.pages import Pages
 from tasks.publish import main
-from tasks.ranges import TAIL
 from tasks.stores.directory import DirectoryStore
 from tasks.stores.driver import drive
+from tasks.stores.ranges import TAIL
 from tests.publishes import folder_to_publish_in
 from tests.stores.memory import CountingStore, MemoryStore
 from tests.wheel_factory import make_wheel

@@ -37,6 +37,10 @@ HELPER = "tasks.workers.helper"
 # The floors of the building; no arrow runs up.
 CORE, DOOR, EDGE, STAGE = range(4)
 
+# Folders that one stage alone uses: pure inside, but for these modules at their rim.
+FOLDERS = {"monorepo": "components", "golden_files": "golden"}
+RIMS = {"monorepo": {"builds", "checks", "runs", "source_tree"}, "golden_files": {"call", "folders", "readers"}}
+
 # Distributions whose import name is another.
 DISTRIBUTIONS = {"ansible": "ansible-core", "pypi_simple": "pypi-simple", "yaml": "pyyaml"}
 
@@ -86,9 +90,9 @@ def floor(module: str) -> int:
     parts = module.split(".")
     if parts[1:2] == ["core"]:
         return CORE
-    if parts[1:2] in (["workers"], ["stores"], ["services"], ["serve"]):
+    if parts[1:2] in (["workers"], ["stores"], ["services"], ["monorepo"], ["golden_files"], ["serve"]):
         return EDGE
-    return STAGE if parts[-1] in STAGES else DOOR
+    return STAGE if len(parts) == 2 and parts[1] in STAGES else DOOR
 
 
 def reached(module: str) -> set[str]:
@@ -120,6 +124,21 @@ def test_no_stage_imports_a_stage(stage: str) -> None:
 def test_core_imports_only_the_standard_library_packaging_and_itself(module: str) -> None:
     others = imports(module) - sys.stdlib_module_names - {"packaging"}
     assert {name for name in others if not name.startswith("tasks.core")} == set()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_inside_of_a_folder_imports_only_core_and_itself(folder: str) -> None:
+    rim = {f"tasks.{folder}.{name}" for name in RIMS[folder]}
+    inside = {name for name in MODULES if name.startswith(f"tasks.{folder}")} - rim
+    others = {each for name in inside for each in imports(name)} - sys.stdlib_module_names - {"packaging"}
+    assert rim < MODULES.keys()
+    assert {name for name in others - inside if not name.startswith("tasks.core")} == set()
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_is_used_by_its_stage_alone(folder: str) -> None:
+    users = {stage for stage in STAGES if any(name.startswith(f"tasks.{folder}") for name in reached(f"tasks.{stage}"))}
+    assert users == {FOLDERS[folder]}
 
 
 def test_the_helper_imports_only_the_standard_library() -> None:

@@ -49,7 +49,7 @@ class Store(Protocol):
     def open(self, path: str) -> AbstractContextManager[BinaryIO | None]:
         """Open an object as a seekable file; None where nothing is there.
 
-        A directory gives the file itself. Any other store fetches what is read, when it is read: see ``tasks.ranges``.
+        A directory gives the file itself. Any other store fetches what is read, when it is read: see ``stores.ranges``.
         """
         ...
 

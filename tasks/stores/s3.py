@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from tasks.core.errors import ServiceFailed
 from tasks.core.storage import Absent, Changed, Condition, Head, IfMatch, Kind, Stored, Written
-from tasks.ranges import TAIL, open_ranges
+from tasks.stores.ranges import TAIL, open_ranges
 from tasks.stores.s3_client import (
     BOTO_ERRORS,
     CUT_SHORT,

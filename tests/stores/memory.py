@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core.errors import ServiceFailed
 from tasks.core.storage import Absent, Changed, Condition, Head, IfMatch, Kind, Stored, Written
-from tasks.ranges import open_ranges
+from tasks.stores.ranges import open_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.matrixfile import load
+from tasks.matrixfile import parse
 
 ROOT = Path(__file__).parents[2]
 MATRIX = ROOT / "docs/examples/packages-that-need-help.yml"
@@ -108,7 +108,7 @@ def install(environment: Path, *argv: str, **variables: str) -> None:
 
 
 def test_every_package_of_the_example_is_tried() -> None:
-    assert {package.name for package in load(MATRIX).packages} == set(USES)
+    assert {package.name for package in parse(MATRIX.read_bytes(), MATRIX).packages} == set(USES)
 
 
 @pytest.mark.parametrize("package", USES)

@@ -1,0 +1,1 @@
+"""Golden files: what their manifests promise, the folders on disk, and what reads them."""
