@@ -28,7 +28,7 @@ NAMES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=150)
 @given(st.lists(NAMES, max_size=12))
 def test_files_are_sorted_as_one_by_one(filenames: list[str]) -> None:
     place = Sorter(FOO)

@@ -116,13 +116,13 @@ def agrees(text: str) -> None:
             assert link.filename == unquote(urlsplit(urljoin(PAGE, link.url)).path.rpartition("/")[2])
 
 
-@settings(deadline=None, max_examples=1500)
+@settings(deadline=None, max_examples=400)
 @given(st.lists(PIECES, max_size=12).map("".join))
 def test_any_page_is_read_as_html_parser_reads_it(text: str) -> None:
     agrees(text)
 
 
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=200)
 @given(
     href=st.text(st.sampled_from("af1-./:?#%;&@~+[]\\\t é\"'<>"), max_size=12),
     value=st.text(st.sampled_from("a>=<3.&;lt#39\"' \n"), max_size=8),
