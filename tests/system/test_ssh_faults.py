@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.core.errors import Failed
+from tasks.core.plan import Plan
 from tasks.workers.ssh import HostLost, SshWorker
 from tests.system.hosts import Host, make_host
 from tests.system.ssh_stage import INSTANCE, WAIT, Build, eventually, quiet, spam, tries, wheel_of, write_plan
@@ -142,6 +143,30 @@ def test_a_host_that_vanishes_and_does_not_come_back_costs_only_what_was_not_bui
     lost = f"debian/12,arch=x86_64: the connection to {host.address} was lost, and does not come back: "
     assert became["slow"]["reason"].startswith(lost)
     assert wheels(tmp_path) == [wheel_of(first)]
+
+
+def test_a_host_that_vanishes_costs_what_had_not_begun_there_and_no_other_host(host: Host, tmp_path: Path) -> None:
+    slow, waiting = spam(tmp_path, "slow", before=WAIT, patient=9), spam(tmp_path, "waiting")
+    elsewhere = spam(tmp_path, "elsewhere")
+    actions = (replace(slow, arch="i686"), replace(waiting, arch="i686"), elsewhere)
+    with make_host() as other:
+        instances = [host.instance(f"{INSTANCE},arch=i686"), other.instance(f"{INSTANCE},arch=x86_64")]
+        plan = Plan(matrix="0" * 64, instances={each.name: each for each in instances}, actions=actions)
+        (tmp_path / "build").mkdir()
+        (tmp_path / "build/plan.json").write_bytes(plan.to_json())
+        build = Build(tmp_path, "--jobs=1", f"--junit={tmp_path}/results.xml")
+        build.until("slow-1.0-cp311-cp311-linux_x86_64.whl: waiting")
+
+        host.vanish()
+
+        code, became = build.end()
+    outcomes = {name: each["outcome"] for name, each in became.items()}
+    assert (code, outcomes) == (1, {"elsewhere": "built", "slow": "failed", "waiting": "failed"})
+    lost = f"debian/12,arch=i686: the connection to {host.address} was lost, and does not come back: "
+    assert became["waiting"]["reason"] == became["slow"]["reason"]
+    assert became["slow"]["reason"].startswith(lost)
+    assert wheels(tmp_path) == [wheel_of(elsewhere)]
+    assert (tmp_path / "results.xml").read_text().count("<testcase ") == 3
 
 
 def test_a_host_that_comes_back_without_its_files_costs_only_what_was_not_built(host: Host, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tasks.console import Console
-from tasks.core.errors import ServiceFailed
+from tasks.core.errors import Failed, ServiceFailed
 from tasks.core.matrix import Rules
 from tasks.distdir import DistDir
 from tasks.progress import display
@@ -221,6 +221,37 @@ def test_what_goes_wrong_in_the_controller_ends_every_action(stage: Stage) -> No
         with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: 'dist/logs'$"):
             visit.build([first, second], sources, 2, full)
     assert threading.active_count() == threads
+
+
+class Vanishing(Scripted):
+    """A host that is lost when so many actions have begun there."""
+
+    def __init__(self, begun: int) -> None:
+        super().__init__("answer(outcome='failed', reason='it ran')")
+        self._left = begun
+
+    def directory(self, name: str) -> str:
+        """Make a directory, as long as the host is there."""
+        if not self._left:
+            raise Failed("the host was lost")
+        self._left -= 1
+        return super().directory(name)
+
+
+def test_a_host_that_is_lost_costs_what_had_not_begun_there_and_each_is_told(stage: Stage) -> None:
+    actions = [action(stage.sdist, rules=Rules(env={"NUMBER": str(number)})) for number in range(3)]
+    sources = {each.key: Sources(sdist=stage.sdist) for each in actions}
+    outcomes: list[ActionOutcome] = []
+    with stage.dist.staging() as staging, Vanishing(begun=1) as worker:
+        visit = Visit(worker, stage.means(staging, actions))
+        visit.prepare(actions, sources, lambda _: None)
+        visit.build(actions, sources, 1, outcomes.append)
+    assert [(each.outcome, each.reason) for each in outcomes] == [
+        ("failed", "it ran"),
+        ("failed", "the host was lost"),
+        ("failed", "the host was lost"),
+    ]
+    assert [each.tail for each in outcomes[1:]] == [("spare-tire: failed: the host was lost",)] * 2
 
 
 def test_a_job_says_where_things_are_on_the_worker(stage: Stage) -> None:
