@@ -14,8 +14,9 @@ root=$(cd "$root" && pwd -P)
 visit=$root/$1
 shift
 
-# What visits that nobody came back to have left, and files that nobody has wanted for long.
-for left in "$root"/visit-*; do
+# What visits that nobody came back to have left, and files that nobody has wanted for long. A `visit-*` beside them is of
+# the same user's `local` worker.
+for left in "$root"/remote-visit-*; do
     if [ -n "$(find "$left" -prune -mmin +120 2>/dev/null)" ] && ! kill -s 0 "$(cat "$left/keeper")" 2>/dev/null; then
         rm -rf "$left"
     fi

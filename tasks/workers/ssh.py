@@ -74,7 +74,7 @@ class SshWorker:
         self._reconnected = 0
         self._gone: HostLost | None = None
         self._numbers = 0
-        self._visit = f"visit-{secrets.token_hex(6)}"
+        self._visit = f"remote-visit-{secrets.token_hex(6)}"
 
     def __enter__(self) -> Self:
         try:

@@ -99,7 +99,7 @@ def test_a_wheel_that_was_finished_when_the_connection_was_lost_is_fetched(host:
 
     host.plug(into=False)
     host.run("touch /tmp/go")
-    assert eventually(lambda: any(host.files.glob("tmp/spare-tire-0/visit-*/output/*/result.json")), 30)
+    assert eventually(lambda: any(host.files.glob("tmp/spare-tire-0/remote-visit-*/output/*/result.json")), 30)
     host.cut()
     host.plug(into=True)
 
@@ -375,17 +375,19 @@ def test_what_arrives_here_with_another_digest_is_not_taken(host: Host, tmp_path
 
 
 def test_what_nobody_came_back_to_is_removed_and_what_somebody_uses_is_not(host: Host) -> None:
+    """A ``visit-*`` there is a ``local`` one, of the same user, which has a lock of its own."""
     root = "/tmp/spare-tire-0"  # noqa: S108 - the host's
-    visits, files = f"{root}/visit-", f"{root}/files/"
-    host.run(f"mkdir -m 700 {root}; mkdir {visits}old {visits}long {visits}new")
+    visits, files = f"{root}/remote-visit-", f"{root}/files/"
+    host.run(f"mkdir -m 700 {root}; mkdir {visits}old {visits}long {visits}new {root}/visit-local")
     host.run(f"mkdir -p {files}old {files}new; echo 999999 >{visits}old/keeper; echo 1 >{visits}long/keeper")
-    host.run(f"touch -d '3 hours ago' {visits}old {visits}long; touch -d '15 days ago' {files}old")
+    host.run(f"touch -d '3 hours ago' {visits}old {visits}long {root}/visit-local; touch -d '15 days ago' {files}old")
     host.run(f"touch -d '110 minutes ago' {visits}new; touch -d '13 days ago' {files}new")
 
     with SshWorker(host.instance(INSTANCE), "x86_64"):
         pass
 
-    assert host.run("ls /tmp/spare-tire-0").split() == ["files", "visit-long", "visit-new"]
+    left = ["files", "remote-visit-long", "remote-visit-new", "visit-local"]
+    assert host.run(f"ls {root}").split() == left
     assert host.run(f"ls {files}").split() == ["new"]
 
 
