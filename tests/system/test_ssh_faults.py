@@ -306,6 +306,33 @@ def test_a_disk_that_a_build_fills_costs_that_build(small: Host, tmp_path: Path)
     assert became["spam"]["reason"] == "the build failed: the disk is full (No space left on device)"
 
 
+def test_a_disk_that_an_environment_does_not_fit_on_is_said_to_be_full_also_without_uv(
+    hosts: None,  # noqa: ARG001 - it comes first
+    tmp_path: Path,
+) -> None:
+    with make_host(tmp_size="4m", with_uv=False) as host:
+        write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+        code, became = Build(tmp_path).end()
+    assert code == 1
+    assert became["spam"]["reason"] == (
+        "/usr/bin/python3.11 cannot make an environment: the disk is full (No space left on device)"
+    )
+
+
+def test_an_interpreter_without_ensurepip_is_named_where_there_is_no_uv(
+    hosts: None,  # noqa: ARG001 - it comes first
+    tmp_path: Path,
+) -> None:
+    with make_host(with_uv=False) as host:
+        host.run("rm -r /usr/lib/python3.11/ensurepip")
+        write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+        code, became = Build(tmp_path).end()
+    assert code == 1
+    assert became["spam"]["reason"] == (
+        "/usr/bin/python3.11 cannot make an environment: it has no ensurepip: install the system's python3-venv, or uv"
+    )
+
+
 def test_a_compiler_that_is_missing_is_named(host: Host, tmp_path: Path) -> None:
     host.run("rm /usr/bin/cc /usr/bin/*gcc*")
     compiles = "subprocess.run(['cc', '-c', 'x.c'], check=True)"
