@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tasks.process import Completed, Ended, Running
     from tasks.services.interpreters import Discovered
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+OPEN, AGENT = (Path(__file__).resolve().parents[2] / "templates" / name for name in ("ssh_open.sh", "ssh_agent.sh"))
 RECONNECTIONS = 2
 """How often a visit's connection is made again."""
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -102,7 +102,7 @@ class SshWorker:
         folder.mkdir()
         connection = Connection(self._address, folder)
         try:
-            lines = connection.open(_opening(self._visit, [*self._pythons.values()]))
+            lines = connection.open(opening(self._visit, [*self._pythons.values()]))
         except (ServiceFailed, Refused) as error:
             raise type(error)(f"{self._name}: {error}") from None
         self._connection = connection
@@ -291,10 +291,10 @@ class RemoteRun:
         return ended
 
 
-def _opening(visit: str, pythons: Sequence[str]) -> str:
+def opening(visit: str, pythons: Sequence[str]) -> str:
     """Return what the host's sh reads first: its arguments, then the agent, which goes on."""
     arguments = shlex.join([visit, PROBE, *pythons])
-    first, agent = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("ssh_open.sh", "ssh_agent.sh"))
+    first, agent = OPEN.read_text(encoding="utf-8"), AGENT.read_text(encoding="utf-8")
     return f'set -- {arguments}\n{first}{agent}spare-tire-end\nexec sh "$visit/agent.sh" keep "$@"\n'
 
 

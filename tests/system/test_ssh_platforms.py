@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.matrix import Rules
 from tasks.core.plan import Plan
-from tasks.workers.ssh import SshWorker
+from tasks.workers.ssh import AGENT, SshWorker, opening
 from tests.builds import action, pack
 from tests.system.hosts import Host, make_host
 from tests.system.ssh_stage import INSTANCE, PYTHON, Build, spam, write_plan
@@ -117,6 +118,14 @@ def test_a_user_who_is_not_root_has_a_place_of_its_own_and_installs_nothing(host
     with SshWorker(host.instance(INSTANCE, user="packager"), "x86_64") as worker:
         assert worker.root.rpartition("-")[2] == "1000"
     assert Build(tmp_path).end()[0] == 0
+
+
+@pytest.mark.needs("shellcheck")
+@pytest.mark.parametrize("script", [opening("remote-visit-1", ["/a b"]), AGENT.read_text()], ids=["opening", "agent"])
+def test_shellcheck_finds_nothing_in_what_a_host_reads(script: str) -> None:
+    command = ["shellcheck", "--shell=sh", "-"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_a_place_that_others_could_have_written_in_is_not_used(host: Host) -> None:
