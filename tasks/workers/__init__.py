@@ -34,7 +34,9 @@ class Run(Protocol):
         ...
 
     def wait(self) -> Ended:
-        """Hand its lines on until it ends. Raises :class:`Failed` where the worker is gone for good.
+        """Hand its lines on until it ends.
+
+        Raises :class:`Failed` where the worker is gone for good, :class:`Refused` where it comes back as another.
 
         ``lost`` says that the connection to the worker broke and was made again: it has ended, who knows how.
         """

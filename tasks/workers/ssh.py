@@ -72,7 +72,7 @@ class SshWorker:
         self._transfers = threading.BoundedSemaphore(_TRANSFERS)
         self._stopping = threading.Event()
         self._reconnected = 0
-        self._gone: HostLost | None = None
+        self._gone: HostLost | Refused | None = None
         self._numbers = 0
         self._visit = f"remote-visit-{secrets.token_hex(6)}"
 
@@ -82,7 +82,10 @@ class SshWorker:
             self._address = Address.of(reached)
             self._pythons: Mapping[str, str] = reached.python or {}
             self._folder = self._held.enter_context(scratch(_short_directory(), "ssh-"))
-            facts = self._connect()
+            try:
+                facts = self._connect()
+            except (ServiceFailed, Refused) as error:
+                raise type(error)(f"{self._name}: {error}") from None
             self._held.callback(self._hang_up)
             self._look(facts)
         except BaseException:
@@ -101,10 +104,7 @@ class SshWorker:
         folder = self._folder / secrets.token_hex(4)
         folder.mkdir()
         connection = Connection(self._address, folder)
-        try:
-            lines = connection.open(opening(self._visit, [*self._pythons.values()]))
-        except (ServiceFailed, Refused) as error:
-            raise type(error)(f"{self._name}: {error}") from None
+        lines = connection.open(opening(self._visit, [*self._pythons.values()]))
         self._connection = connection
         facts: dict[str, list[str]] = {}
         for line in lines:
@@ -236,17 +236,20 @@ class SshWorker:
             return done
 
     def _was_lost(self, connection: Connection) -> bool:
-        """Make the connection again, if it was lost; one thread does, for all. Raises :class:`HostLost`."""
+        """Make the connection again, if it was lost; one thread does, for all.
+
+        Raises :class:`HostLost`, and :class:`Refused` where another host answers now.
+        """
         if not connection.lost():
             return False
         with self._changing:
             if self._connection is connection:
                 self._gone = self._gone or self._reconnect()
                 if self._gone is not None:
-                    raise HostLost(str(self._gone))
+                    raise type(self._gone)(str(self._gone))
         return True
 
-    def _reconnect(self) -> HostLost | None:
+    def _reconnect(self) -> HostLost | Refused | None:
         """Make the connection again, after one of :data:`PAUSES`; return why there is none."""
         lost = f"{self._name}: the connection to {self._address.host} was lost"
         if self._reconnected == RECONNECTIONS:
@@ -261,7 +264,7 @@ class SshWorker:
             except ServiceFailed as error:
                 last = str(error)
             except Refused as error:
-                return HostLost(f"{lost}, and {error}")
+                return Refused(f"{lost}, and {error}")
             else:
                 return None if "visit" in facts else HostLost(f"{lost}, and comes back without what was sent there")
         return HostLost(f"{lost}, and does not come back: {last}")

@@ -15,7 +15,7 @@ import pytest
 
 from tasks.core.errors import Failed
 from tasks.core.plan import Plan
-from tasks.workers.ssh import HostLost, SshWorker
+from tasks.workers.ssh import SshWorker
 from tests.system.hosts import Host, make_host
 from tests.system.ssh_stage import INSTANCE, WAIT, Build, eventually, quiet, spam, tries, wheel_of, write_plan
 
@@ -189,13 +189,24 @@ def test_a_host_that_comes_back_without_its_files_costs_only_what_was_not_built(
     assert eventually(lambda: quiet(host))
 
 
-def test_a_host_that_comes_back_as_another_is_not_gone_on_with(host: Host) -> None:
-    with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
-        host.change_key()
-        with pytest.raises(
-            HostLost, match=r"was lost, and debian/12,arch=x86_64: the host key of \S+ .* is not one that"
-        ):
-            worker.put(b"text", "file")
+def test_a_host_that_comes_back_as_another_is_refused(host: Host, tmp_path: Path) -> None:
+    first, slow = spam(tmp_path), spam(tmp_path, "slow", before=WAIT, patient=9)
+    write_plan(tmp_path, host.instance(INSTANCE), first, slow)
+    build = Build(tmp_path, "--jobs=2")
+    build.until("slow-1.0-cp311-cp311-linux_x86_64.whl: waiting", "built spam-1.0")
+
+    host.change_key()
+
+    code, became = build.end()
+    assert (code, became["spam"]["outcome"], became["slow"]["outcome"]) == (4, "built", "refused")
+    found = host.run("ssh-keygen -l -f /etc/ssh/host_key").split()[1]
+    assert became["slow"]["reason"] == (
+        f"debian/12,arch=x86_64: the connection to {host.address} was lost, "
+        f"and the host key of {host.address} ({found}) is not one that the matrix has: "
+        "it is another host, or has a new key; "
+        "compare the key's fingerprint on the host itself before you change host_key or known_hosts"
+    )
+    assert wheels(tmp_path) == [wheel_of(first)]
 
 
 # ── There is no connection at all ─────────────────────────────────────────────────────────────────────────────────────
