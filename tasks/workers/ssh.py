@@ -176,8 +176,15 @@ class SshWorker:
         if not digests:
             return set()
         asked = "".join(sorted({f"{sha256} {path.name}\n" for path, sha256 in digests.items()}))
-        answer = self._send(["lacking"], asked.encode())
-        return {line.partition(" ")[0] for line in answer.stdout.splitlines()}
+        answer = self._send(["lacking"], asked.encode()).stdout.splitlines()
+        known = {line.partition(" ")[0] for line in asked.splitlines()}
+        found = {line.partition(" ")[0]: line for line in answer}
+        for said in (line for sha256, line in found.items() if sha256 not in known):
+            raise Failed(  # and would so before each file that is fetched
+                f"{self._name}: the login shell of {self._address.host} prints {said!r} where nobody is to read it; "
+                "let it say that in interactive sessions alone"
+            )
+        return set(found)
 
     def _store(self, source: Path, sha256: str, lacking: set[str]) -> str:
         if sha256 in lacking:

@@ -129,7 +129,7 @@ class Connection:
 
     def session(self, agent: str, words: Sequence[str]) -> list[str]:
         """Return the command line that has the host's ``agent`` do something; values are quoted."""
-        quoted = shlex.join([agent, *words])
+        quoted = shlex.join([agent, *words]).replace("!", r"'\!'")  # csh has a meaning for it between quotes, too
         options = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ControlMaster=no", "-o", "ProxyCommand=false"]
         argv = ["ssh", "-F", "none", "-T", "-S", self._socket, *options]
         return [*argv, "--", self._address.host, f"exec sh {quoted}"]

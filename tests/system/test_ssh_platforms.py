@@ -128,6 +128,31 @@ def test_shellcheck_finds_nothing_in_what_a_host_reads(script: str) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_a_login_shell_of_another_kin_is_the_host_s_own_business(host: Host, tmp_path: Path) -> None:
+    """A csh reads another language, also between single quotes: ``!`` is one of its words."""
+    host.run("sed -i s,:/bin/sh$,:/bin/tcsh, /etc/passwd")
+    write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+    assert Build(tmp_path).end()[0] == 0
+    (tmp_path / "foo-1!2.0's.patch").write_bytes(b"data")
+    with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
+        worker.get(worker.put(tmp_path / "foo-1!2.0's.patch", "sources/foo-1!2.0's.patch"), tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"data"
+
+
+def test_a_login_shell_that_prints_something_is_named_before_anything_is_built(host: Host, tmp_path: Path) -> None:
+    host.run("sed -i s,:/bin/sh$,:/bin/tcsh, /etc/passwd; echo 'echo welcome to this host' >~root/.cshrc")
+    write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+    build = Build(tmp_path)
+
+    assert build.end() == (3, {})
+
+    assert build.error == (
+        f"error: debian/12,arch=x86_64: the login shell of {host.address} prints 'welcome to this host' "
+        "where nobody is to read it; let it say that in interactive sessions alone"
+    )
+    assert [command for command in host.commands() if " store " in command or " run " in command] == []
+
+
 def test_a_place_that_others_could_have_written_in_is_not_used(host: Host) -> None:
     host.run("mkdir -m 755 /tmp/spare-tire-0")
     with pytest.raises(
