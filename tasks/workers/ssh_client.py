@@ -171,7 +171,10 @@ def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
     host, said = address.host, "\n".join(lines)
     print_ = next((word for line in lines for word in line.rstrip(".").split() if word.startswith("SHA256:")), "")
     if "HOST IDENTIFICATION HAS CHANGED" in said or "host key is known for" in said or "verification failed" in said:
-        whose = "the matrix has" if address.host_key else "your known_hosts has"
+        on_the_way = address.host_key is not None and _ALIAS not in said
+        if on_the_way:
+            host = f"the jump host {address.jump or ''}".rstrip()
+        whose = "your known_hosts has" if on_the_way or not address.host_key else "the matrix has"
         found = f" ({print_})" if print_ else ""
         return Refused(
             f"the host key of {host}{found} is not one that {whose}: it is another host, or has a new key; "
@@ -179,8 +182,8 @@ def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
         )
     words = [line.strip() for line in lines if line.strip() and not line.startswith("spare-tire-fact ")]
     last = words[-1] if words else "the connection ended before the host had said what it is"
-    if "Permission denied" in said:
-        last += "; it takes none of the keys that the agent, identity_file or your ssh configuration offer"
+    if denied := next((line for line in words if "Permission denied" in line), ""):
+        last = f"{denied}; it takes none of the keys that the agent, identity_file or your ssh configuration offer"
         if address.identity_file and not os.path.isfile(os.path.expanduser(address.identity_file)):  # noqa: PTH111, PTH113 - never raise
             last += f"; {address.identity_file}, the identity_file, is not a file here"
     return ServiceFailed(f"{host} cannot be reached by ssh: {last}")
