@@ -97,20 +97,26 @@ def run(
 
 
 def copy(
-    argv: Sequence[str], *, source: Path | None = None, sink: Path | None = None, cwd: Path | None = None
+    argv: Sequence[str], stopping: threading.Event, *, source: Path | None = None, sink: Path | None = None
 ) -> Completed:
     """Run a program to its end that reads a file or writes one: ``stdout`` is empty where it went into ``sink``.
 
-    Raises :class:`CannotStart`, and :class:`OSError` as the files give it.
+    It is killed once ``stopping`` is set. Raises :class:`CannotStart`, and :class:`OSError` as the files give it.
     """
     with contextlib.ExitStack() as held:
         given = subprocess.DEVNULL if source is None else held.enter_context(source.open("rb"))
         taken = subprocess.PIPE if sink is None else held.enter_context(sink.open("wb"))
-        process = held.enter_context(_start(argv, env=None, cwd=cwd, stdin=given, stdout=taken, stderr=subprocess.PIPE))
+        process = held.enter_context(
+            _start(argv, env=None, cwd=None, stdin=given, stdout=taken, stderr=subprocess.PIPE)
+        )
+        said: tuple[bytes | None, bytes] | None = None
         try:
-            stdout, stderr = process.communicate()
+            while said is None and not stopping.is_set():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said = process.communicate(timeout=_TICK)
         finally:
             _kill(process, grace=0)
+    stdout, stderr = said or (None, b"")
     return Completed(
         returncode=process.returncode,
         stdout=(stdout or b"").decode(errors="replace"),

@@ -30,7 +30,7 @@ class Run(Protocol):
     """A program that runs on a worker: one thread waits, any thread may stop it."""
 
     def stop(self) -> None:
-        """Have it ended, as the whole visit is; :meth:`wait` returns when that is done."""
+        """Have it ended; :meth:`wait` returns when that is done."""
         ...
 
     def wait(self) -> Ended:
@@ -107,6 +107,10 @@ class Worker(Protocol):
 
     def get(self, path: str, destination: Path) -> None:
         """Fetch a file. Raises :class:`FileNotFoundError` where there is none."""
+        ...
+
+    def stop(self) -> None:
+        """Have what is under way besides programs end soon, as the whole visit does. Any thread may ask for it."""
         ...
 
     def start(self, argv: Sequence[str], on_line: Callable[[str], None]) -> Run:

@@ -103,7 +103,7 @@ class SshWorker:
         """Make the connection; return the facts that the host tells of itself, each name's in their order."""
         folder = self._folder / secrets.token_hex(4)
         folder.mkdir()
-        connection = Connection(self._address, folder)
+        connection = Connection(self._address, folder, self._stopping)
         lines = connection.open(opening(self._visit, [*self._pythons.values()]))
         self._connection = connection
         facts: dict[str, list[str]] = {}
@@ -217,13 +217,17 @@ class SshWorker:
         if sha256 != [found]:
             raise Failed(f"{path} arrived with the sha256 {found}, {self._name} says {' '.join(sha256) or 'none'}")
 
+    def stop(self) -> None:
+        """Have what is under way end: a file that is sent or fetched, a connection that is made again."""
+        self._stopping.set()
+
     def start(self, argv: Sequence[str], on_line: Callable[[str], None]) -> RemoteRun:
         """Start a program, with what sshd gives it as environment."""
         with self._changing:
             self._numbers += 1
             connection, words = self._connection, ["run", str(self._numbers), *argv]
         running = process.start(connection.session(self._agent, words), on_line)
-        return RemoteRun(running, lambda: self._was_lost(connection), self._stopping)
+        return RemoteRun(running, lambda: self._was_lost(connection))
 
     def _talk(
         self, words: Sequence[str], *, source: Path | None = None, sink: Path | None = None, missing: str = ""
@@ -232,7 +236,8 @@ class SshWorker:
         while True:
             connection = self._connection
             with self._transfers:
-                done = process.copy(connection.session(self._agent, words), source=source, sink=sink)
+                session = connection.session(self._agent, words)
+                done = process.copy(session, self._stopping, source=source, sink=sink)
             if done.returncode == LOST and self._was_lost(connection):
                 continue
             if missing and done.returncode == _NO_FILE:
@@ -278,16 +283,14 @@ class SshWorker:
 
 
 class RemoteRun:
-    """A program that runs on the host: one thread waits, any thread may stop it, and with it the visit."""
+    """A program that runs on the host: one thread waits, any thread may stop it."""
 
-    def __init__(self, running: Running, was_lost: Callable[[], bool], stopping: threading.Event) -> None:
+    def __init__(self, running: Running, was_lost: Callable[[], bool]) -> None:
         self._running = running
         self._was_lost = was_lost
-        self._stopping = stopping
 
     def stop(self) -> None:
-        """Let go of it; the host ends it then."""
-        self._stopping.set()
+        """Let go of it; the host ends it with the visit."""
         self._running.stop()
 
     def wait(self) -> Ended:

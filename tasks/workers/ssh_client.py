@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ LOST = 255
 READY = "spare-tire-ready"
 PATIENCE = 90.0
 """Seconds from the beginning until the host has said what it is."""
+_TICK = 0.2  # seconds between looks whether it is still wanted
 _TCP = 15  # seconds until a host that does not answer is given up
 _ALIVE = (10, 3)  # seconds between questions whether the other side is there; how many may go unanswered
 _NOTICE = 5.0  # seconds in which the connection's own end is known after a session has ended by it
@@ -96,9 +98,13 @@ class Address:
 class Connection:
     """One connection. Threads may share it once it is open."""
 
-    def __init__(self, address: Address, folder: Path) -> None:
-        """Take an empty directory of one's own, whose path is short enough for a socket."""
+    def __init__(self, address: Address, folder: Path, stopping: threading.Event) -> None:
+        """Take an empty directory of one's own, whose path is short enough for a socket.
+
+        Once ``stopping`` is set there is no more waiting for the host.
+        """
         self._address = address
+        self._stopping = stopping
         self._folder = folder
         self._socket = _literal(folder / "s")
         self._lines: list[str] = []
@@ -116,7 +122,10 @@ class Connection:
         threading.Thread(target=self._attend, name="ssh", daemon=True).start()
         try:
             self._master.tell(opening)
-            answered = self._ready.wait(PATIENCE)
+            deadline = time.monotonic() + PATIENCE
+            while not (answered := self._ready.wait(_TICK)):
+                if self._stopping.is_set() or time.monotonic() > deadline:
+                    break
         except BaseException:  # an interruption: nothing is left waiting for the host
             self.close(politely=False)
             raise

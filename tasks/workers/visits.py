@@ -236,6 +236,8 @@ class Visit:
             making.output = making.output or self._host.worker.directory(f"output/{action.key}")
             return self._maker.make(making)
         except (Failed, Refused) as failure:
+            if self._host.stopping:  # which it comes of
+                raise Stopped from None
             if not (log.tail and log.tail[-1].endswith(str(failure))):  # the helper has said it already
                 log.add(f"spare-tire: failed: {failure}")
             check = failure.findings[-1].name if isinstance(failure, CheckFailed) else None

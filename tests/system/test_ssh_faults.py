@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -207,6 +208,56 @@ def test_a_host_that_comes_back_as_another_is_refused(host: Host, tmp_path: Path
         "compare the key's fingerprint on the host itself before you change host_key or known_hosts"
     )
     assert wheels(tmp_path) == [wheel_of(first)]
+
+
+# ── The visit is being ended ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_file_that_is_sent_does_not_delay_the_end(host: Host, tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(20 * LARGE)
+    raised: list[str] = []
+    with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
+
+        def send() -> None:
+            with pytest.raises(Failed) as caught:
+                worker.put(tmp_path / "large", "large")
+            raised.append(str(caught.value))
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        assert eventually(lambda: any(host.files.glob("tmp/spare-tire-0/files/*/*.part-*")), 60)
+        worker.stop()
+        sending.join(5)
+        assert raised == [f"debian/12,arch=x86_64: the host {host.address} cannot store large: exit code -9"]
+
+
+def connecting(build: Build) -> list[int]:
+    """Return the process of a build that makes or holds a connection."""
+    found = subprocess.run(
+        ["pgrep", "--parent", str(build.process.pid), "--full", "exec sh -s"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_a_host_that_is_coming_back_does_not_delay_the_end(host: Host, tmp_path: Path) -> None:
+    write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path, before=WAIT, patient=9))
+    build = Build(tmp_path)
+    build.until(": waiting")
+    host.plug(into=False)
+    (first,) = connecting(build)
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: connecting(build) not in ([], [first]))
+    since = time.monotonic()
+
+    build.process.send_signal(signal.SIGINT)
+
+    assert build.end()[0] == 130
+    assert time.monotonic() - since < 8  # ssh alone would wait for 15 s
+    assert list(tmp_path.glob("dist/logs/*")) == []
 
 
 # ── There is no connection at all ─────────────────────────────────────────────────────────────────────────────────────

@@ -20,6 +20,7 @@ from tasks.progress import display
 from tasks.services.pip_config import PipSettings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import Sources
+from tasks.workers.host import Host
 from tasks.workers.local import LocalWorker
 from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit
@@ -252,6 +253,37 @@ def test_a_host_that_is_lost_costs_what_had_not_begun_there_and_each_is_told(sta
         ("failed", "the host was lost"),
     ]
     assert [each.tail for each in outcomes[1:]] == [("spare-tire: failed: the host was lost",)] * 2
+
+
+class Slow(LocalWorker):
+    """A host to which files are sent slowly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sending, self.stopped, self.sent = threading.Event(), threading.Event(), threading.Event()
+
+    def put(self, source: Path | bytes, name: str) -> str:
+        """Send a file, which takes until the test says so."""
+        self.sending.set()
+        return f"{name} in time" if self.sent.wait(20) else f"{source!r} too late"
+
+    def stop(self) -> None:
+        """End the visit."""
+        self.stopped.set()
+
+
+def test_the_end_of_a_visit_does_not_wait_for_a_file_that_is_sent(stage: Stage) -> None:
+    there: list[str] = []
+    with Slow() as worker:
+        host = Host(worker, None, ())
+        sender = threading.Thread(target=lambda: there.append(host.send(stage.sdist, "ours")))
+        sender.start()
+        assert worker.sending.wait(20)
+        host.stop()
+        assert worker.stopped.is_set()
+        worker.sent.set()
+        sender.join()
+    assert there == ["ours/spam-1.0.tar.gz in time"]
 
 
 def test_a_job_says_where_things_are_on_the_worker(stage: Stage) -> None:
