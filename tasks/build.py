@@ -322,7 +322,7 @@ def _terminable() -> Iterator[None]:
     """Take SIGTERM, and a terminal that closes, for Ctrl-C: children are killed and what was built is kept.
 
     One that comes when that is under way says nothing new, and ends no tidying up: nox sends SIGTERM right after a
-    Ctrl-C. A second Ctrl-C is somebody's impatience, and does.
+    Ctrl-C. A second Ctrl-C is somebody's impatience, and does. What is ignored already stays so: nohup has seen to it.
     """
     is_ending = False
 
@@ -336,7 +336,8 @@ def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
