@@ -55,8 +55,6 @@ class Ended:
     """How a program ended whose lines were handed on as they came."""
 
     returncode: int
-    seconds: float
-    timed_out: bool = False
     stopped: bool = False
     """Whether :meth:`Running.stop` ended it."""
     lost: bool = False
@@ -124,25 +122,12 @@ def copy(
     )
 
 
-def stream(
-    argv: Sequence[str],
-    on_line: Callable[[str], None],
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    timeout: float | None = None,
-) -> Ended:
-    """Run a program to its end and hand each line of its output, standard error included, to ``on_line``."""
-    return start(argv, on_line, env=env, cwd=cwd, timeout=timeout).wait()
-
-
 def start(
     argv: Sequence[str],
     on_line: Callable[[str], None],
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    timeout: float | None = None,
     listening: bool = False,
 ) -> Running:
     """Start a program whose lines :meth:`Running.wait` hands on; raises :class:`CannotStart`.
@@ -151,19 +136,17 @@ def start(
     """
     stdin = subprocess.PIPE if listening else subprocess.DEVNULL
     process = _start(argv, env=env, cwd=cwd, stdin=stdin, stderr=subprocess.STDOUT)
-    return Running(process, on_line, timeout)
+    return Running(process, on_line)
 
 
 class Running:
     """A program that runs: one thread waits, any thread may stop it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], None], timeout: float | None) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> None:
         assert process.stdout is not None  # noqa: S101 - for the type checker
         self._process = process
         self._output = process.stdout
         self._lines = _Lines(on_line)
-        self._began = time.monotonic()
-        self._timeout = timeout
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -178,16 +161,15 @@ class Running:
             self._process.stdin.flush()
 
     def wait(self) -> Ended:
-        """Hand the lines on until the program ends, is stopped or times out; nothing of it is left running then.
+        """Hand the lines on until the program ends or is stopped; nothing of it is left running then.
 
         Lines are decoded as UTF-8 with replacement, have no line end, and are no longer than :data:`LINE_LIMIT`. Of a
         line that was written over with carriage returns, the last state is handed on.
         """
-        timed_out = stopped = False
+        stopped = False
         try:
-            while self._process.poll() is None and not stopped and not timed_out:
+            while self._process.poll() is None and not stopped:
                 self._read(_TICK)
-                timed_out = self._timeout is not None and time.monotonic() - self._began > self._timeout
                 stopped = self._stop.is_set()
         finally:
             _kill(self._process, grace=_GRACE if self._process.poll() is None else 0)
@@ -195,12 +177,7 @@ class Running:
             if self._process.stdin is not None:
                 with contextlib.suppress(OSError):  # it may not have read all
                     self._process.stdin.close()
-        return Ended(
-            returncode=self._process.returncode,
-            seconds=time.monotonic() - self._began,
-            timed_out=timed_out,
-            stopped=stopped,
-        )
+        return Ended(returncode=self._process.returncode, stopped=stopped)
 
     def _read(self, seconds: float) -> None:
         """Hand on what comes within ``seconds``."""
