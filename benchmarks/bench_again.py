@@ -35,7 +35,7 @@ def _first_line(line: str = "planning ") -> float:
             if text.startswith(line):
                 seen.append(time.perf_counter() - start)
 
-        process.stream([*NOX, "-s", "plan"], on_line)
+        process.start([*NOX, "-s", "plan"], on_line).wait()
         return seen[0]
 
     return sorted(once() for _ in range(5))[2]

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     Clock = Callable[[], datetime]
 
 CACHE = Path(".cache")
-_BY_GRAVITY = (Refused, BadInput, ServiceFailed)
-"""Where some places have no worker the first of these gives the exit code: with that of the last one a CI goes on."""
+_BY_GRAVITY = (Refused, BadInput, ServiceFailed, Failed)
+"""Where some visits come to nothing the first of these gives the exit code: with those of the last two a CI goes on."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -180,7 +180,7 @@ class _Run:
         self._settings = read_pip_settings()
         self._shelf = Shelf()
         self.unvisited: list[SpareTireError] = []
-        """Why there is no worker at some place, which costs the other places nothing."""
+        """What ended the visits of some places, which costs the other places nothing."""
 
     def visit_all(
         self, todo: Visits, workers: Mapping[Place, Worker], kept: Sequence[ActionOutcome]
@@ -203,10 +203,18 @@ class _Run:
         ]
         for place, actions in todo.items():
             before = [each for each in (*kept, *outcomes) if (each.action.instance, each.action.arch) == place]
+            made: list[ActionOutcome] = []
+            started = self._clock()
             try:
-                outcomes += self._visit(place, actions, workers[place], sources, before)
-            except (BadInput, Refused, ServiceFailed) as error:
+                self._visit(place, actions, workers[place], sources, made)
+            except (BadInput, Failed, Refused, ServiceFailed) as error:
                 self.unvisited.append(error)
+            finally:
+                if made:
+                    finished, kind = self._clock(), workers[place].kind
+                    report = records.visit(*place, kind, (*before, *made), started=started, finished=finished)
+                    self._dist.write_visit(place[0], finished, report)
+            outcomes += made
         return outcomes
 
     def _visit(
@@ -215,22 +223,13 @@ class _Run:
         actions: Sequence[Action],
         worker: Worker,
         sources: Mapping[str, Sources],
-        before: Sequence[ActionOutcome],
-    ) -> list[ActionOutcome]:
-        started = self._clock()
+        outcomes: list[ActionOutcome],
+    ) -> None:
         there = {action.key: found for action in actions if (found := self._shelf.find(action))}
-        outcomes = [shared(action, there[action.key]) for action in actions if action.key in there]
+        outcomes += [shared(action, there[action.key]) for action in actions if action.key in there]
         ready = [action for action in actions if action.key in sources and action.key not in there]
-        try:
-            if ready:
-                self._build(place, ready, worker, sources, outcomes)
-        finally:
-            if outcomes:
-                every = (*before, *outcomes)
-                finished = self._clock()
-                report = records.visit(*place, worker.kind, every, started=started, finished=finished)
-                self._dist.write_visit(place[0], finished, report)
-        return outcomes
+        if ready:
+            self._build(place, ready, worker, sources, outcomes)
 
     def _build(
         self,
@@ -323,7 +322,7 @@ def _terminable() -> Iterator[None]:
     """Take SIGTERM, and a terminal that closes, for Ctrl-C: children are killed and what was built is kept.
 
     One that comes when that is under way says nothing new, and ends no tidying up: nox sends SIGTERM right after a
-    Ctrl-C. A second Ctrl-C is somebody's impatience, and does.
+    Ctrl-C. A second Ctrl-C is somebody's impatience, and does. What is ignored already stays so: nohup has seen to it.
     """
     is_ending = False
 
@@ -337,7 +336,8 @@ def _terminable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:

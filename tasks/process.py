@@ -55,8 +55,6 @@ class Ended:
     """How a program ended whose lines were handed on as they came."""
 
     returncode: int
-    seconds: float
-    timed_out: bool = False
     stopped: bool = False
     """Whether :meth:`Running.stop` ended it."""
     lost: bool = False
@@ -97,37 +95,31 @@ def run(
 
 
 def copy(
-    argv: Sequence[str], *, source: Path | None = None, sink: Path | None = None, cwd: Path | None = None
+    argv: Sequence[str], stopping: threading.Event, *, source: Path | None = None, sink: Path | None = None
 ) -> Completed:
     """Run a program to its end that reads a file or writes one: ``stdout`` is empty where it went into ``sink``.
 
-    Raises :class:`CannotStart`, and :class:`OSError` as the files give it.
+    It is killed once ``stopping`` is set. Raises :class:`CannotStart`, and :class:`OSError` as the files give it.
     """
     with contextlib.ExitStack() as held:
         given = subprocess.DEVNULL if source is None else held.enter_context(source.open("rb"))
         taken = subprocess.PIPE if sink is None else held.enter_context(sink.open("wb"))
-        process = held.enter_context(_start(argv, env=None, cwd=cwd, stdin=given, stdout=taken, stderr=subprocess.PIPE))
+        process = held.enter_context(
+            _start(argv, env=None, cwd=None, stdin=given, stdout=taken, stderr=subprocess.PIPE)
+        )
+        said: tuple[bytes | None, bytes] | None = None
         try:
-            stdout, stderr = process.communicate()
+            while said is None and not stopping.is_set():
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said = process.communicate(timeout=_TICK)
         finally:
             _kill(process, grace=0)
+    stdout, stderr = said or (None, b"")
     return Completed(
         returncode=process.returncode,
         stdout=(stdout or b"").decode(errors="replace"),
         stderr=stderr.decode(errors="replace"),
     )
-
-
-def stream(
-    argv: Sequence[str],
-    on_line: Callable[[str], None],
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    timeout: float | None = None,
-) -> Ended:
-    """Run a program to its end and hand each line of its output, standard error included, to ``on_line``."""
-    return start(argv, on_line, env=env, cwd=cwd, timeout=timeout).wait()
 
 
 def start(
@@ -136,7 +128,6 @@ def start(
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    timeout: float | None = None,
     listening: bool = False,
 ) -> Running:
     """Start a program whose lines :meth:`Running.wait` hands on; raises :class:`CannotStart`.
@@ -145,19 +136,17 @@ def start(
     """
     stdin = subprocess.PIPE if listening else subprocess.DEVNULL
     process = _start(argv, env=env, cwd=cwd, stdin=stdin, stderr=subprocess.STDOUT)
-    return Running(process, on_line, timeout)
+    return Running(process, on_line)
 
 
 class Running:
     """A program that runs: one thread waits, any thread may stop it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], None], timeout: float | None) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], on_line: Callable[[str], None]) -> None:
         assert process.stdout is not None  # noqa: S101 - for the type checker
         self._process = process
         self._output = process.stdout
         self._lines = _Lines(on_line)
-        self._began = time.monotonic()
-        self._timeout = timeout
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -172,16 +161,15 @@ class Running:
             self._process.stdin.flush()
 
     def wait(self) -> Ended:
-        """Hand the lines on until the program ends, is stopped or times out; nothing of it is left running then.
+        """Hand the lines on until the program ends or is stopped; nothing of it is left running then.
 
         Lines are decoded as UTF-8 with replacement, have no line end, and are no longer than :data:`LINE_LIMIT`. Of a
         line that was written over with carriage returns, the last state is handed on.
         """
-        timed_out = stopped = False
+        stopped = False
         try:
-            while self._process.poll() is None and not stopped and not timed_out:
+            while self._process.poll() is None and not stopped:
                 self._read(_TICK)
-                timed_out = self._timeout is not None and time.monotonic() - self._began > self._timeout
                 stopped = self._stop.is_set()
         finally:
             _kill(self._process, grace=_GRACE if self._process.poll() is None else 0)
@@ -189,12 +177,7 @@ class Running:
             if self._process.stdin is not None:
                 with contextlib.suppress(OSError):  # it may not have read all
                     self._process.stdin.close()
-        return Ended(
-            returncode=self._process.returncode,
-            seconds=time.monotonic() - self._began,
-            timed_out=timed_out,
-            stopped=stopped,
-        )
+        return Ended(returncode=self._process.returncode, stopped=stopped)
 
     def _read(self, seconds: float) -> None:
         """Hand on what comes within ``seconds``."""

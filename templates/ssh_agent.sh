@@ -99,15 +99,48 @@ candidates() {
     done
 }
 
-# All at once; their numbers say in which order they were found.
+# A tenth of a second, where there is such; `tries` counts them.
+nap() {
+    sleep 0.1 2>/dev/null || { sleep 1 && tries=$((tries + 9)); }
+    tries=$((tries + 1))
+}
+
+any_alive() {
+    for pid in "$@"; do
+        if kill -0 "$pid" 2>/dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# All at once, within ten seconds; their numbers say in which order they were found.
 pythons() {
     candidates "$@" | {
-        number=0
+        set --
+        asked=
         while read -r python; do
-            number=$((number + 1))
-            fact python "$number	$python	$("$python" -I -S -c "$probe" 2>&1 </dev/null | tail -n 1)" &
+            set -- "$@" "$python"
+            "$python" -I -S -c "$probe" >"$visit/answer-$#" 2>&1 </dev/null &
+            asked="$asked $!"
         done
-        wait
+        tries=0
+        # shellcheck disable=SC2086 # numbers
+        while any_alive $asked && [ "$tries" -lt 100 ]; do
+            nap
+        done
+        number=0
+        for pid in $asked; do
+            number=$((number + 1))
+            if kill -KILL "$pid" 2>/dev/null; then
+                answer='no answer within 10 s'
+            else
+                answer=$(tail -n 1 "$visit/answer-$number")
+            fi
+            fact python "$number	$1	$answer"
+            rm -f "$visit/answer-$number"
+            shift
+        done
     }
 }
 
@@ -124,7 +157,7 @@ tell() {
 
 running() {
     for file in "$visit"/run/*; do
-        if [ -f "$file" ] && read -r group <"$file" && kill -s 0 -- "-$group" 2>/dev/null; then
+        if [ -f "$file" ] && read -r group <"$file" && kill -0 "-$group" 2>/dev/null; then
             return 0
         fi
     done
@@ -134,7 +167,7 @@ running() {
 signal_all() {
     for file in "$visit"/run/*; do
         if [ -f "$file" ] && read -r group <"$file"; then
-            kill -s "$1" -- "-$group" 2>/dev/null
+            kill "-$1" "-$group" 2>/dev/null
         fi
     done
 }
@@ -144,8 +177,7 @@ end_all() {
     signal_all TERM
     tries=0
     while running && [ "$tries" -lt 80 ]; do
-        sleep 0.1 2>/dev/null || sleep 1
-        tries=$((tries + 1))
+        nap
     done
     signal_all KILL
     rm -f "$visit"/run/*
@@ -166,12 +198,12 @@ keep() {
     tell "$@"
     printf 'spare-tire-ready\n'
     word=
-    while [ "$word" != done ] && read -r word; do :; done
+    while [ "$word" != "done" ] && read -r word; do :; done
     if [ "$(cat "$visit/keeper" 2>/dev/null)" != $$ ]; then
         exit 0 # another connection goes on with the visit
     fi
     end_all
-    if [ "$word" = done ]; then
+    if [ "$word" = "done" ]; then
         rm -rf "$visit"
     fi
 }

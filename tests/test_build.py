@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tasks.build import main
+from tasks.core.errors import Failed
 from tasks.core.matrix import Instance, Rules
 from tasks.core.plan import Plan
 from tasks.core.provenance import recipe_of
 from tasks.core.targets import PythonTag
 from tasks.wheelfile import sha256_of
+from tasks.workers import WORKERS
+from tasks.workers.local import LocalWorker
 from tests.builds import action, errors, folder_to_build_in, machine, make_sdist, search_path, wheel_name, write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 PLAN = Path("build/plan.json")
 
@@ -299,6 +303,56 @@ def test_a_refused_wheel_goes_before_a_worker_that_is_not_reached(
         f"error: host/1,arch={unreachable.arch}: 127.0.0.1 cannot be reached by ssh: "
         "ssh: connect to host 127.0.0.1 port 1: Connection refused"
     )
+
+
+class Lost(LocalWorker):
+    """A host that is lost at one time of a visit."""
+
+    def __init__(self, arch: str, when: str) -> None:
+        super().__init__()
+        self._when = when if arch == "i686" else "never"
+
+    def _be_there(self, now: str) -> None:
+        if now == self._when:
+            raise Failed("the host was lost")
+
+    def __enter__(self) -> Self:
+        self._be_there("at the beginning")
+        return super().__enter__()
+
+    def directory(self, name: str) -> str:
+        """Make a directory, as long as the host is there."""
+        self._be_there("when an action begins")
+        return super().directory(name)
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        self._be_there("at the end")
+
+
+@pytest.mark.parametrize(
+    ("when", "outcomes"),
+    [
+        ("at the beginning", {"spam": "built"}),
+        ("when an action begins", {"eggs": "failed", "spam": "built"}),
+        ("at the end", {"eggs": "built", "spam": "built"}),
+    ],
+)
+def test_a_host_that_is_lost_costs_another_one_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, when: str, outcomes: dict[str, str]
+) -> None:
+    monkeypatch.setitem(WORKERS, "core-ci", lambda _instance, arch, _wanted: Lost(arch, when))
+    lost = replace(action(make_sdist(here / "sdists", "eggs"), instance="far/1"), arch="i686")
+    spam = action(make_sdist(here / "sdists", "spam"), instance="far/1")
+    write_plan(PLAN, lost, spam, workers={"far/1": "core-ci"})
+
+    assert main(["far/1", "--json", "--junit=results.xml"]) == 1
+
+    said = capsys.readouterr()
+    assert {each["package"]: each["outcome"] for each in json.loads(said.out)["actions"]} == outcomes
+    assert Path("results.xml").read_text().count("<testcase ") == len(outcomes)
+    assert "the host was lost" in said.err
+    assert wheel_name("spam") in wheels()
 
 
 def test_without_an_ssh_there_is_a_message(

@@ -176,6 +176,20 @@ def test_an_interrupted_build_leaves_no_process_and_a_rerun_goes_on(tmp_path: Pa
     }
 
 
+def test_a_build_that_nohup_has_started_outlives_its_terminal(tmp_path: Path) -> None:
+    slow = action(make_sdist(tmp_path / "sdists", "slow", before="print('waiting', flush=True); time.sleep(2)"))
+    write_plan(tmp_path / "build/plan.json", slow)
+    running = build(tmp_path, "--verbose", through=["nohup"])
+    assert running.stderr is not None
+    next(line for line in running.stderr if line.endswith(": waiting\n"))
+
+    running.send_signal(signal.SIGHUP)
+    _, err = running.communicate(timeout=60)
+
+    assert running.returncode == 0, err
+    assert list(wheels(tmp_path)) == [wheel_name("slow")]
+
+
 def test_a_termination_that_follows_an_interrupt_ends_no_tidying_up(tmp_path: Path) -> None:
     # A build tool that takes its time, and nox, which sends SIGTERM 0.3 s after a Ctrl-C.
     stubborn = (

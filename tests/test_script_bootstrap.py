@@ -174,7 +174,9 @@ def test_what_could_be_taken_for_something_else_is_no_package(name: str, shell: 
 def test_a_package_manager_that_fails_ends_the_preparation_with_its_own_words(manager: str, tmp_path: Path) -> None:
     platform = PLATFORMS[manager]
     system = System(tmp_path, platform.programs)
-    fails = f'case $1 in install|add) echo "no repositories"; exit 9 ;; esac\n{platform.programs[manager]}'
+    fails = (
+        f'case " $* " in *" install "*|*" add "*) echo "no repositories"; exit 9 ;; esac\n{platform.programs[manager]}'
+    )
     system.add(manager, fails)
 
     code, said = system.prepare(may_install="can", system_packages=["rust"])

@@ -30,11 +30,13 @@ class Run(Protocol):
     """A program that runs on a worker: one thread waits, any thread may stop it."""
 
     def stop(self) -> None:
-        """Have it ended, as the whole visit is; :meth:`wait` returns when that is done."""
+        """Have it ended; :meth:`wait` returns when that is done."""
         ...
 
     def wait(self) -> Ended:
-        """Hand its lines on until it ends. Raises :class:`Failed` where the worker is gone for good.
+        """Hand its lines on until it ends.
+
+        Raises :class:`Failed` where the worker is gone for good, :class:`Refused` where it comes back as another.
 
         ``lost`` says that the connection to the worker broke and was made again: it has ended, who knows how.
         """
@@ -105,6 +107,10 @@ class Worker(Protocol):
 
     def get(self, path: str, destination: Path) -> None:
         """Fetch a file. Raises :class:`FileNotFoundError` where there is none."""
+        ...
+
+    def stop(self) -> None:
+        """Have what is under way besides programs end soon, as the whole visit does. Any thread may ask for it."""
         ...
 
     def start(self, argv: Sequence[str], on_line: Callable[[str], None]) -> Run:

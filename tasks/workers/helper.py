@@ -977,12 +977,15 @@ class Pip:
         self.python, wheelhouse, scratch = shop.host.base, shop.job.wheelhouse, shop.scratch
         self.flags = ["--no-index", "--isolated", "--find-links", wheelhouse] if wheelhouse else []
         self.flags += [flag for path in shop.job.find_links for flag in ("--find-links", path)]
-        made = shop.install([self.python, "-m", "venv", scratch.pip])
+        made = shop.install([self.python, "-m", "venv", "--without-pip", scratch.pip])
+        if not made.status:  # in a step of its own, since venv keeps to itself why that fails
+            made = shop.install([os.path.join(scratch.pip, "bin", "python"), "-I", "-m", "ensurepip"])
         found = [item for item in installed(scratch.pip) if item.startswith("pip==")]
         if made.status or not found:
-            missing = any("ensurepip" in line for line in made.lines)
-            hint = "it has no ensurepip: install the system's python3-venv, or uv" if missing else made.last_line
-            raise Failed(f"{self.python} cannot make an environment: {hint}")
+            what = f"{self.python} cannot make an environment"
+            if any(line.endswith("No module named ensurepip") for line in made.lines):
+                raise Failed(f"{what}: it has no ensurepip: install the system's python3-venv, or uv")
+            raise made.failure(what)
         self.version = found[0].replace("==", " ")
         self.pip = os.path.join(scratch.pip, "alone", "pip")  # else what lies beside it would count as installed
         os.makedirs(os.path.dirname(self.pip))

@@ -72,8 +72,9 @@ class Host:
         self._index_url = index_url
         self._script = ""
         self._sent: dict[Path, str] = {}
+        self._sending = threading.Lock()
         self._running: set[Run] = set()
-        self._stopping = False
+        self.stopping = False
         self._lock = threading.Lock()
 
     def prepare(self, actions: Sequence[Action], sources: Mapping[str, Sources], say: Callable[[str], None]) -> None:
@@ -143,15 +144,16 @@ class Host:
 
     def send(self, path: Path, folder: str) -> str:
         """Send a file, once; return where it is there. ``folder`` tells files of one name apart."""
-        with self._lock:
+        with self._sending:
             if path not in self._sent:
                 self._sent[path] = self.worker.put(path, f"{folder}/{path.name}")
             return self._sent[path]
 
     def stop(self) -> None:
         """End all that runs there; nothing else begins."""
+        self.stopping = True
+        self.worker.stop()  # before the lock, which is held while a connection is waited for
         with self._lock:
-            self._stopping = True
             for running in self._running:
                 running.stop()
 
@@ -199,16 +201,12 @@ class Host:
 
     def _run(self, argv: Sequence[str], on_line: Callable[[str], None]) -> Ended:
         with self._lock:
-            if self._stopping:
+            if self.stopping:
                 raise Stopped
             running = self.worker.start(argv, on_line)
             self._running.add(running)
         try:
             ended = running.wait()
-        except Failed:
-            if self._stopping:
-                raise Stopped from None
-            raise
         finally:
             with self._lock:
                 self._running.discard(running)

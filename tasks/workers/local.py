@@ -104,6 +104,9 @@ class LocalWorker:
             raise FileNotFoundError(path)
         shutil.copyfile(path, destination, follow_symlinks=False)
 
+    def stop(self) -> None:
+        """Do nothing: no file is under way for long."""
+
     def start(self, argv: Sequence[str], on_line: Callable[[str], None]) -> Running:
         """Start a program, with this process's environment."""
         return process.start(argv, on_line, cwd=self._visit)

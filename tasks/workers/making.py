@@ -66,11 +66,11 @@ class Making:
     sources: Sources
     folder: Path
     """On this machine."""
-    output: str
-    """On the worker."""
     on_line: Callable[[str], None]
     chain: tuple[str, ...]
     """The projects that are being built for each other, this one last."""
+    output: str = ""
+    """On the worker, once it is there."""
     lacking: tuple[str, ...] = ()
     """What the helper asked for last."""
     built_first: list[BuiltRequirement] = field(default_factory=list)
@@ -240,13 +240,12 @@ class Maker:
         return build
 
 
-def making_of(action: Action, sources: Sources, folder: Path, output: str, on_line: Callable[[str], None]) -> Making:
+def making_of(action: Action, sources: Sources, folder: Path, on_line: Callable[[str], None]) -> Making:
     """Return the making of an action that has not begun."""
     return Making(
         action=action,
         sources=sources,
         folder=folder,
-        output=output,
         on_line=on_line,
         chain=(canonicalize_name(action.package),),
     )

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tasks.process import Completed, Ended, Running
     from tasks.services.interpreters import Discovered
 
-TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
+OPEN, AGENT = (Path(__file__).resolve().parents[2] / "templates" / name for name in ("ssh_open.sh", "ssh_agent.sh"))
 RECONNECTIONS = 2
 """How often a visit's connection is made again."""
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -72,9 +72,9 @@ class SshWorker:
         self._transfers = threading.BoundedSemaphore(_TRANSFERS)
         self._stopping = threading.Event()
         self._reconnected = 0
-        self._gone: HostLost | None = None
+        self._gone: HostLost | Refused | None = None
         self._numbers = 0
-        self._visit = f"visit-{secrets.token_hex(6)}"
+        self._visit = f"remote-visit-{secrets.token_hex(6)}"
 
     def __enter__(self) -> Self:
         try:
@@ -82,7 +82,10 @@ class SshWorker:
             self._address = Address.of(reached)
             self._pythons: Mapping[str, str] = reached.python or {}
             self._folder = self._held.enter_context(scratch(_short_directory(), "ssh-"))
-            facts = self._connect()
+            try:
+                facts = self._connect()
+            except (ServiceFailed, Refused) as error:
+                raise type(error)(f"{self._name}: {error}") from None
             self._held.callback(self._hang_up)
             self._look(facts)
         except BaseException:
@@ -100,11 +103,8 @@ class SshWorker:
         """Make the connection; return the facts that the host tells of itself, each name's in their order."""
         folder = self._folder / secrets.token_hex(4)
         folder.mkdir()
-        connection = Connection(self._address, folder)
-        try:
-            lines = connection.open(_opening(self._visit, [*self._pythons.values()]))
-        except (ServiceFailed, Refused) as error:
-            raise type(error)(f"{self._name}: {error}") from None
+        connection = Connection(self._address, folder, self._stopping)
+        lines = connection.open(opening(self._visit, [*self._pythons.values()]))
         self._connection = connection
         facts: dict[str, list[str]] = {}
         for line in lines:
@@ -176,8 +176,15 @@ class SshWorker:
         if not digests:
             return set()
         asked = "".join(sorted({f"{sha256} {path.name}\n" for path, sha256 in digests.items()}))
-        answer = self._send(["lacking"], asked.encode())
-        return {line.partition(" ")[0] for line in answer.stdout.splitlines()}
+        answer = self._send(["lacking"], asked.encode()).stdout.splitlines()
+        known = {line.partition(" ")[0] for line in asked.splitlines()}
+        found = {line.partition(" ")[0]: line for line in answer}
+        for said in (line for sha256, line in found.items() if sha256 not in known):
+            raise Failed(  # and would so before each file that is fetched
+                f"{self._name}: the login shell of {self._address.host} prints {said!r} where nobody is to read it; "
+                "let it say that in interactive sessions alone"
+            )
+        return set(found)
 
     def _store(self, source: Path, sha256: str, lacking: set[str]) -> str:
         if sha256 in lacking:
@@ -210,13 +217,17 @@ class SshWorker:
         if sha256 != [found]:
             raise Failed(f"{path} arrived with the sha256 {found}, {self._name} says {' '.join(sha256) or 'none'}")
 
+    def stop(self) -> None:
+        """Have what is under way end: a file that is sent or fetched, a connection that is made again."""
+        self._stopping.set()
+
     def start(self, argv: Sequence[str], on_line: Callable[[str], None]) -> RemoteRun:
         """Start a program, with what sshd gives it as environment."""
         with self._changing:
             self._numbers += 1
             connection, words = self._connection, ["run", str(self._numbers), *argv]
         running = process.start(connection.session(self._agent, words), on_line)
-        return RemoteRun(running, lambda: self._was_lost(connection), self._stopping)
+        return RemoteRun(running, lambda: self._was_lost(connection))
 
     def _talk(
         self, words: Sequence[str], *, source: Path | None = None, sink: Path | None = None, missing: str = ""
@@ -225,7 +236,8 @@ class SshWorker:
         while True:
             connection = self._connection
             with self._transfers:
-                done = process.copy(connection.session(self._agent, words), source=source, sink=sink)
+                session = connection.session(self._agent, words)
+                done = process.copy(session, self._stopping, source=source, sink=sink)
             if done.returncode == LOST and self._was_lost(connection):
                 continue
             if missing and done.returncode == _NO_FILE:
@@ -236,17 +248,20 @@ class SshWorker:
             return done
 
     def _was_lost(self, connection: Connection) -> bool:
-        """Make the connection again, if it was lost; one thread does, for all. Raises :class:`HostLost`."""
+        """Make the connection again, if it was lost; one thread does, for all.
+
+        Raises :class:`HostLost`, and :class:`Refused` where another host answers now.
+        """
         if not connection.lost():
             return False
         with self._changing:
             if self._connection is connection:
                 self._gone = self._gone or self._reconnect()
                 if self._gone is not None:
-                    raise HostLost(str(self._gone))
+                    raise type(self._gone)(str(self._gone))
         return True
 
-    def _reconnect(self) -> HostLost | None:
+    def _reconnect(self) -> HostLost | Refused | None:
         """Make the connection again, after one of :data:`PAUSES`; return why there is none."""
         lost = f"{self._name}: the connection to {self._address.host} was lost"
         if self._reconnected == RECONNECTIONS:
@@ -261,23 +276,21 @@ class SshWorker:
             except ServiceFailed as error:
                 last = str(error)
             except Refused as error:
-                return HostLost(f"{lost}, and {error}")
+                return Refused(f"{lost}, and {error}")
             else:
                 return None if "visit" in facts else HostLost(f"{lost}, and comes back without what was sent there")
         return HostLost(f"{lost}, and does not come back: {last}")
 
 
 class RemoteRun:
-    """A program that runs on the host: one thread waits, any thread may stop it, and with it the visit."""
+    """A program that runs on the host: one thread waits, any thread may stop it."""
 
-    def __init__(self, running: Running, was_lost: Callable[[], bool], stopping: threading.Event) -> None:
+    def __init__(self, running: Running, was_lost: Callable[[], bool]) -> None:
         self._running = running
         self._was_lost = was_lost
-        self._stopping = stopping
 
     def stop(self) -> None:
-        """Let go of it; the host ends it then."""
-        self._stopping.set()
+        """Let go of it; the host ends it with the visit."""
         self._running.stop()
 
     def wait(self) -> Ended:
@@ -291,10 +304,10 @@ class RemoteRun:
         return ended
 
 
-def _opening(visit: str, pythons: Sequence[str]) -> str:
+def opening(visit: str, pythons: Sequence[str]) -> str:
     """Return what the host's sh reads first: its arguments, then the agent, which goes on."""
     arguments = shlex.join([visit, PROBE, *pythons])
-    first, agent = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("ssh_open.sh", "ssh_agent.sh"))
+    first, agent = OPEN.read_text(encoding="utf-8"), AGENT.read_text(encoding="utf-8")
     return f'set -- {arguments}\n{first}{agent}spare-tire-end\nexec sh "$visit/agent.sh" keep "$@"\n'
 
 

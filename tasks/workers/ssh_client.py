@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shlex
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ LOST = 255
 READY = "spare-tire-ready"
 PATIENCE = 90.0
 """Seconds from the beginning until the host has said what it is."""
+_TICK = 0.2  # seconds between looks whether it is still wanted
 _TCP = 15  # seconds until a host that does not answer is given up
 _ALIVE = (10, 3)  # seconds between questions whether the other side is there; how many may go unanswered
 _NOTICE = 5.0  # seconds in which the connection's own end is known after a session has ended by it
@@ -96,9 +98,13 @@ class Address:
 class Connection:
     """One connection. Threads may share it once it is open."""
 
-    def __init__(self, address: Address, folder: Path) -> None:
-        """Take an empty directory of one's own, whose path is short enough for a socket."""
+    def __init__(self, address: Address, folder: Path, stopping: threading.Event) -> None:
+        """Take an empty directory of one's own, whose path is short enough for a socket.
+
+        Once ``stopping`` is set there is no more waiting for the host.
+        """
         self._address = address
+        self._stopping = stopping
         self._folder = folder
         self._socket = _literal(folder / "s")
         self._lines: list[str] = []
@@ -116,7 +122,10 @@ class Connection:
         threading.Thread(target=self._attend, name="ssh", daemon=True).start()
         try:
             self._master.tell(opening)
-            answered = self._ready.wait(PATIENCE)
+            deadline = time.monotonic() + PATIENCE
+            while not (answered := self._ready.wait(_TICK)):
+                if self._stopping.is_set() or time.monotonic() > deadline:
+                    break
         except BaseException:  # an interruption: nothing is left waiting for the host
             self.close(politely=False)
             raise
@@ -129,7 +138,7 @@ class Connection:
 
     def session(self, agent: str, words: Sequence[str]) -> list[str]:
         """Return the command line that has the host's ``agent`` do something; values are quoted."""
-        quoted = shlex.join([agent, *words])
+        quoted = shlex.join([agent, *words]).replace("!", r"'\!'")  # csh has a meaning for it between quotes, too
         options = ["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", "-o", "ControlMaster=no", "-o", "ProxyCommand=false"]
         argv = ["ssh", "-F", "none", "-T", "-S", self._socket, *options]
         return [*argv, "--", self._address.host, f"exec sh {quoted}"]
@@ -171,7 +180,10 @@ def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
     host, said = address.host, "\n".join(lines)
     print_ = next((word for line in lines for word in line.rstrip(".").split() if word.startswith("SHA256:")), "")
     if "HOST IDENTIFICATION HAS CHANGED" in said or "host key is known for" in said or "verification failed" in said:
-        whose = "the matrix has" if address.host_key else "your known_hosts has"
+        on_the_way = address.host_key is not None and _ALIAS not in said
+        if on_the_way:
+            host = f"the jump host {address.jump or ''}".rstrip()
+        whose = "your known_hosts has" if on_the_way or not address.host_key else "the matrix has"
         found = f" ({print_})" if print_ else ""
         return Refused(
             f"the host key of {host}{found} is not one that {whose}: it is another host, or has a new key; "
@@ -179,8 +191,8 @@ def _reason(address: Address, lines: Sequence[str]) -> SpareTireError:
         )
     words = [line.strip() for line in lines if line.strip() and not line.startswith("spare-tire-fact ")]
     last = words[-1] if words else "the connection ended before the host had said what it is"
-    if "Permission denied" in said:
-        last += "; it takes none of the keys that the agent, identity_file or your ssh configuration offer"
+    if denied := next((line for line in words if "Permission denied" in line), ""):
+        last = f"{denied}; it takes none of the keys that the agent, identity_file or your ssh configuration offer"
         if address.identity_file and not os.path.isfile(os.path.expanduser(address.identity_file)):  # noqa: PTH111, PTH113 - never raise
             last += f"; {address.identity_file}, the identity_file, is not a file here"
     return ServiceFailed(f"{host} cannot be reached by ssh: {last}")

@@ -203,8 +203,7 @@ class Visit:
         title, folder = action.wheel.filename, self._means.staging / action.key
         folder.mkdir()
         log = Log(folder / "log.txt.gz")
-        output = self._host.worker.directory(f"output/{action.key}")
-        making = making_of(action, sources, folder, output, lambda line: self._means.display.line(title, log.add(line)))
+        making = making_of(action, sources, folder, lambda line: self._means.display.line(title, log.add(line)))
         begun = _Begun(making=making, log=log, started=self._means.clock())
         with self._lock:
             self._begun[action.key] = begun
@@ -231,10 +230,14 @@ class Visit:
 
     def _attempt(self, begun: _Begun) -> Built | NotBuilt:
         """Return what was made, or why nothing was."""
-        action, log = begun.making.action, begun.log
+        making, log = begun.making, begun.log
+        action = making.action
         try:
-            return self._maker.make(begun.making)
+            making.output = making.output or self._host.worker.directory(f"output/{action.key}")
+            return self._maker.make(making)
         except (Failed, Refused) as failure:
+            if self._host.stopping:  # which it comes of
+                raise Stopped from None
             if not (log.tail and log.tail[-1].endswith(str(failure))):  # the helper has said it already
                 log.add(f"spare-tire: failed: {failure}")
             check = failure.findings[-1].name if isinstance(failure, CheckFailed) else None

@@ -31,6 +31,7 @@ SUITE = "bookworm"
 PACKAGES = (
     "apt", "base-files", "coreutils", "dash", "diffutils", "dpkg", "findutils", "gcc", "grep", "libc-bin", "libc6-dev",
     "openssh-server", "procps", "python3", "python3-dev", "python3-pip-whl", "python3-venv", "sed", "tar",
+    "tcsh",
 )  # fmt: skip
 OFFERED = ("libffi-dev", "libffi8", "libpython3.11-dev", "libyaml-0-2", "libyaml-dev", "make", "opendoas", "sudo")
 """What its own repository has, below ``/srv/debs``: a host reaches no other."""

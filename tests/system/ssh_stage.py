@@ -17,7 +17,7 @@ from tasks.core.targets import PythonTag
 from tests.builds import action, machine, make_sdist
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tasks.core.actions import Action
     from tasks.core.matrix import Instance
@@ -59,12 +59,14 @@ def write_plan(folder: Path, instance: Instance, *actions: Action) -> None:
 class Build:
     """The stage, running in a process of its own; its messages are read as they come."""
 
-    def __init__(self, folder: Path, *argv: str, instance: str = INSTANCE, **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *argv: str, instance: str = INSTANCE, through: Sequence[str] = (), **variables: str
+    ) -> None:
         dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_", "COVERAGE_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         (folder / "tmp").mkdir(exist_ok=True)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tasks.build", instance, "--json", "--verbose", "--no-check", *argv],
+            [*through, sys.executable, "-m", "tasks.build", instance, "--json", "--verbose", "--no-check", *argv],
             cwd=folder,
             env={
                 **kept,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from dataclasses import replace
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tasks.core.errors import Failed
-from tasks.workers.ssh import HostLost, SshWorker
+from tasks.core.plan import Plan
+from tasks.workers.ssh import SshWorker
 from tests.system.hosts import Host, make_host
 from tests.system.ssh_stage import INSTANCE, WAIT, Build, eventually, quiet, spam, tries, wheel_of, write_plan
 
@@ -98,7 +100,7 @@ def test_a_wheel_that_was_finished_when_the_connection_was_lost_is_fetched(host:
 
     host.plug(into=False)
     host.run("touch /tmp/go")
-    assert eventually(lambda: any(host.files.glob("tmp/spare-tire-0/visit-*/output/*/result.json")), 30)
+    assert eventually(lambda: any(host.files.glob("tmp/spare-tire-0/remote-visit-*/output/*/result.json")), 30)
     host.cut()
     host.plug(into=True)
 
@@ -144,6 +146,30 @@ def test_a_host_that_vanishes_and_does_not_come_back_costs_only_what_was_not_bui
     assert wheels(tmp_path) == [wheel_of(first)]
 
 
+def test_a_host_that_vanishes_costs_what_had_not_begun_there_and_no_other_host(host: Host, tmp_path: Path) -> None:
+    slow, waiting = spam(tmp_path, "slow", before=WAIT, patient=9), spam(tmp_path, "waiting")
+    elsewhere = spam(tmp_path, "elsewhere")
+    actions = (replace(slow, arch="i686"), replace(waiting, arch="i686"), elsewhere)
+    with make_host() as other:
+        instances = [host.instance(f"{INSTANCE},arch=i686"), other.instance(f"{INSTANCE},arch=x86_64")]
+        plan = Plan(matrix="0" * 64, instances={each.name: each for each in instances}, actions=actions)
+        (tmp_path / "build").mkdir()
+        (tmp_path / "build/plan.json").write_bytes(plan.to_json())
+        build = Build(tmp_path, "--jobs=1", f"--junit={tmp_path}/results.xml")
+        build.until("slow-1.0-cp311-cp311-linux_x86_64.whl: waiting")
+
+        host.vanish()
+
+        code, became = build.end()
+    outcomes = {name: each["outcome"] for name, each in became.items()}
+    assert (code, outcomes) == (1, {"elsewhere": "built", "slow": "failed", "waiting": "failed"})
+    lost = f"debian/12,arch=i686: the connection to {host.address} was lost, and does not come back: "
+    assert became["waiting"]["reason"] == became["slow"]["reason"]
+    assert became["slow"]["reason"].startswith(lost)
+    assert wheels(tmp_path) == [wheel_of(elsewhere)]
+    assert (tmp_path / "results.xml").read_text().count("<testcase ") == 3
+
+
 def test_a_host_that_comes_back_without_its_files_costs_only_what_was_not_built(host: Host, tmp_path: Path) -> None:
     """As one that restarts does whose directory for temporary files is in memory."""
     first, slow = spam(tmp_path), spam(tmp_path, "slow", before=WAIT, patient=9)
@@ -164,13 +190,74 @@ def test_a_host_that_comes_back_without_its_files_costs_only_what_was_not_built(
     assert eventually(lambda: quiet(host))
 
 
-def test_a_host_that_comes_back_as_another_is_not_gone_on_with(host: Host) -> None:
+def test_a_host_that_comes_back_as_another_is_refused(host: Host, tmp_path: Path) -> None:
+    first, slow = spam(tmp_path), spam(tmp_path, "slow", before=WAIT, patient=9)
+    write_plan(tmp_path, host.instance(INSTANCE), first, slow)
+    build = Build(tmp_path, "--jobs=2")
+    build.until("slow-1.0-cp311-cp311-linux_x86_64.whl: waiting", "built spam-1.0")
+
+    host.change_key()
+
+    code, became = build.end()
+    assert (code, became["spam"]["outcome"], became["slow"]["outcome"]) == (4, "built", "refused")
+    found = host.run("ssh-keygen -l -f /etc/ssh/host_key").split()[1]
+    assert became["slow"]["reason"] == (
+        f"debian/12,arch=x86_64: the connection to {host.address} was lost, "
+        f"and the host key of {host.address} ({found}) is not one that the matrix has: "
+        "it is another host, or has a new key; "
+        "compare the key's fingerprint on the host itself before you change host_key or known_hosts"
+    )
+    assert wheels(tmp_path) == [wheel_of(first)]
+
+
+# ── The visit is being ended ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_file_that_is_sent_does_not_delay_the_end(host: Host, tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(20 * LARGE)
+    raised: list[str] = []
     with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
-        host.change_key()
-        with pytest.raises(
-            HostLost, match=r"was lost, and debian/12,arch=x86_64: the host key of \S+ .* is not one that"
-        ):
-            worker.put(b"text", "file")
+
+        def send() -> None:
+            with pytest.raises(Failed) as caught:
+                worker.put(tmp_path / "large", "large")
+            raised.append(str(caught.value))
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        assert eventually(lambda: any(host.files.glob("tmp/spare-tire-0/files/*/*.part-*")), 60)
+        worker.stop()
+        sending.join(5)
+        assert raised == [f"debian/12,arch=x86_64: the host {host.address} cannot store large: exit code -9"]
+
+
+def connecting(build: Build) -> list[int]:
+    """Return the process of a build that makes or holds a connection."""
+    found = subprocess.run(
+        ["pgrep", "--parent", str(build.process.pid), "--full", "exec sh -s"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_a_host_that_is_coming_back_does_not_delay_the_end(host: Host, tmp_path: Path) -> None:
+    write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path, before=WAIT, patient=9))
+    build = Build(tmp_path)
+    build.until(": waiting")
+    host.plug(into=False)
+    (first,) = connecting(build)
+    os.kill(first, signal.SIGKILL)
+    assert eventually(lambda: connecting(build) not in ([], [first]))
+    since = time.monotonic()
+
+    build.process.send_signal(signal.SIGINT)
+
+    assert build.end()[0] == 130
+    assert time.monotonic() - since < 8  # ssh alone would wait for 15 s
+    assert list(tmp_path.glob("dist/logs/*")) == []
 
 
 # ── There is no connection at all ─────────────────────────────────────────────────────────────────────────────────────
@@ -281,6 +368,33 @@ def test_a_disk_that_a_build_fills_costs_that_build(small: Host, tmp_path: Path)
     assert became["spam"]["reason"] == "the build failed: the disk is full (No space left on device)"
 
 
+def test_a_disk_that_an_environment_does_not_fit_on_is_said_to_be_full_also_without_uv(
+    hosts: None,  # noqa: ARG001 - it comes first
+    tmp_path: Path,
+) -> None:
+    with make_host(tmp_size="4m", with_uv=False) as host:
+        write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+        code, became = Build(tmp_path).end()
+    assert code == 1
+    assert became["spam"]["reason"] == (
+        "/usr/bin/python3.11 cannot make an environment: the disk is full (No space left on device)"
+    )
+
+
+def test_an_interpreter_without_ensurepip_is_named_where_there_is_no_uv(
+    hosts: None,  # noqa: ARG001 - it comes first
+    tmp_path: Path,
+) -> None:
+    with make_host(with_uv=False) as host:
+        host.run("rm -r /usr/lib/python3.11/ensurepip")
+        write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+        code, became = Build(tmp_path).end()
+    assert code == 1
+    assert became["spam"]["reason"] == (
+        "/usr/bin/python3.11 cannot make an environment: it has no ensurepip: install the system's python3-venv, or uv"
+    )
+
+
 def test_a_compiler_that_is_missing_is_named(host: Host, tmp_path: Path) -> None:
     host.run("rm /usr/bin/cc /usr/bin/*gcc*")
     compiles = "subprocess.run(['cc', '-c', 'x.c'], check=True)"
@@ -350,17 +464,19 @@ def test_what_arrives_here_with_another_digest_is_not_taken(host: Host, tmp_path
 
 
 def test_what_nobody_came_back_to_is_removed_and_what_somebody_uses_is_not(host: Host) -> None:
+    """A ``visit-*`` there is a ``local`` one, of the same user, which has a lock of its own."""
     root = "/tmp/spare-tire-0"  # noqa: S108 - the host's
-    visits, files = f"{root}/visit-", f"{root}/files/"
-    host.run(f"mkdir -m 700 {root}; mkdir {visits}old {visits}long {visits}new")
+    visits, files = f"{root}/remote-visit-", f"{root}/files/"
+    host.run(f"mkdir -m 700 {root}; mkdir {visits}old {visits}long {visits}new {root}/visit-local")
     host.run(f"mkdir -p {files}old {files}new; echo 999999 >{visits}old/keeper; echo 1 >{visits}long/keeper")
-    host.run(f"touch -d '3 hours ago' {visits}old {visits}long; touch -d '15 days ago' {files}old")
+    host.run(f"touch -d '3 hours ago' {visits}old {visits}long {root}/visit-local; touch -d '15 days ago' {files}old")
     host.run(f"touch -d '110 minutes ago' {visits}new; touch -d '13 days ago' {files}new")
 
     with SshWorker(host.instance(INSTANCE), "x86_64"):
         pass
 
-    assert host.run("ls /tmp/spare-tire-0").split() == ["files", "visit-long", "visit-new"]
+    left = ["files", "remote-visit-long", "remote-visit-new", "visit-local"]
+    assert host.run(f"ls {root}").split() == left
     assert host.run(f"ls {files}").split() == ["new"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from tasks.core.errors import BadInput, ServiceFailed
 from tasks.core.matrix import Rules
 from tasks.core.plan import Plan
-from tasks.workers.ssh import SshWorker
+from tasks.workers.ssh import AGENT, SshWorker, opening
 from tests.builds import action, pack
 from tests.system.hosts import Host, make_host
 from tests.system.ssh_stage import INSTANCE, PYTHON, Build, spam, write_plan
@@ -117,6 +118,39 @@ def test_a_user_who_is_not_root_has_a_place_of_its_own_and_installs_nothing(host
     with SshWorker(host.instance(INSTANCE, user="packager"), "x86_64") as worker:
         assert worker.root.rpartition("-")[2] == "1000"
     assert Build(tmp_path).end()[0] == 0
+
+
+@pytest.mark.needs("shellcheck")
+@pytest.mark.parametrize("script", [opening("remote-visit-1", ["/a b"]), AGENT.read_text()], ids=["opening", "agent"])
+def test_shellcheck_finds_nothing_in_what_a_host_reads(script: str) -> None:
+    command = ["shellcheck", "--shell=sh", "-"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_a_login_shell_of_another_kin_is_the_host_s_own_business(host: Host, tmp_path: Path) -> None:
+    """A csh reads another language, also between single quotes: ``!`` is one of its words."""
+    host.run("sed -i s,:/bin/sh$,:/bin/tcsh, /etc/passwd")
+    write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+    assert Build(tmp_path).end()[0] == 0
+    (tmp_path / "foo-1!2.0's.patch").write_bytes(b"data")
+    with SshWorker(host.instance(INSTANCE), "x86_64") as worker:
+        worker.get(worker.put(tmp_path / "foo-1!2.0's.patch", "sources/foo-1!2.0's.patch"), tmp_path / "back")
+    assert (tmp_path / "back").read_bytes() == b"data"
+
+
+def test_a_login_shell_that_prints_something_is_named_before_anything_is_built(host: Host, tmp_path: Path) -> None:
+    host.run("sed -i s,:/bin/sh$,:/bin/tcsh, /etc/passwd; echo 'echo welcome to this host' >~root/.cshrc")
+    write_plan(tmp_path, host.instance(INSTANCE), spam(tmp_path))
+    build = Build(tmp_path)
+
+    assert build.end() == (3, {})
+
+    assert build.error == (
+        f"error: debian/12,arch=x86_64: the login shell of {host.address} prints 'welcome to this host' "
+        "where nobody is to read it; let it say that in interactive sessions alone"
+    )
+    assert [command for command in host.commands() if " store " in command or " run " in command] == []
 
 
 def test_a_place_that_others_could_have_written_in_is_not_used(host: Host) -> None:

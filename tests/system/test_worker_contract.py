@@ -150,7 +150,6 @@ def test_builds_side_by_side_are_as_many_as_wished_for_or_as_it_has_processors(w
 
 
 def test_a_program_that_is_stopped_is_gone(worker: Worker) -> None:
-    """The last of all, since stopping ends a visit."""
     lines: list[str] = []
     mark = worker.directory("stopped")
     endless = f'trap "" HUP; echo begun; while touch {mark}/alive; do echo still; sleep 0.1; done'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +21,7 @@ def test_paths_are_paths_whatever_they_hold(tmp_path: Path) -> None:
     assert address.options(folder)[2:4] == ["-i", "keys/100%%"]
 
     with pytest.raises(ServiceFailed) as raised:
-        Connection(address, folder).open("")
+        Connection(address, folder, threading.Event()).open("")
 
     said = "ssh: connect to host 127.0.0.1 port 1: Connection refused"
     assert str(raised.value) == f"127.0.0.1 cannot be reached by ssh: {said}"

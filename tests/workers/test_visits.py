@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tasks.console import Console
-from tasks.core.errors import ServiceFailed
+from tasks.core.errors import Failed, ServiceFailed
 from tasks.core.matrix import Rules
 from tasks.distdir import DistDir
 from tasks.progress import display
 from tasks.services.pip_config import PipSettings
 from tasks.services.requirement_sdists import RequirementSdists
 from tasks.services.sources import Sources
+from tasks.workers.host import Host
 from tasks.workers.local import LocalWorker
 from tasks.workers.own_wheels import OwnWheels
 from tasks.workers.visits import Means, Visit
@@ -221,6 +222,68 @@ def test_what_goes_wrong_in_the_controller_ends_every_action(stage: Stage) -> No
         with pytest.raises(OSError, match=r"^\[Errno 28\] No space left on device: 'dist/logs'$"):
             visit.build([first, second], sources, 2, full)
     assert threading.active_count() == threads
+
+
+class Vanishing(Scripted):
+    """A host that is lost when so many actions have begun there."""
+
+    def __init__(self, begun: int) -> None:
+        super().__init__("answer(outcome='failed', reason='it ran')")
+        self._left = begun
+
+    def directory(self, name: str) -> str:
+        """Make a directory, as long as the host is there."""
+        if not self._left:
+            raise Failed("the host was lost")
+        self._left -= 1
+        return super().directory(name)
+
+
+def test_a_host_that_is_lost_costs_what_had_not_begun_there_and_each_is_told(stage: Stage) -> None:
+    actions = [action(stage.sdist, rules=Rules(env={"NUMBER": str(number)})) for number in range(3)]
+    sources = {each.key: Sources(sdist=stage.sdist) for each in actions}
+    outcomes: list[ActionOutcome] = []
+    with stage.dist.staging() as staging, Vanishing(begun=1) as worker:
+        visit = Visit(worker, stage.means(staging, actions))
+        visit.prepare(actions, sources, lambda _: None)
+        visit.build(actions, sources, 1, outcomes.append)
+    assert [(each.outcome, each.reason) for each in outcomes] == [
+        ("failed", "it ran"),
+        ("failed", "the host was lost"),
+        ("failed", "the host was lost"),
+    ]
+    assert [each.tail for each in outcomes[1:]] == [("spare-tire: failed: the host was lost",)] * 2
+
+
+class Slow(LocalWorker):
+    """A host to which files are sent slowly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sending, self.stopped, self.sent = threading.Event(), threading.Event(), threading.Event()
+
+    def put(self, source: Path | bytes, name: str) -> str:
+        """Send a file, which takes until the test says so."""
+        self.sending.set()
+        return f"{name} in time" if self.sent.wait(20) else f"{source!r} too late"
+
+    def stop(self) -> None:
+        """End the visit."""
+        self.stopped.set()
+
+
+def test_the_end_of_a_visit_does_not_wait_for_a_file_that_is_sent(stage: Stage) -> None:
+    there: list[str] = []
+    with Slow() as worker:
+        host = Host(worker, None, ())
+        sender = threading.Thread(target=lambda: there.append(host.send(stage.sdist, "ours")))
+        sender.start()
+        assert worker.sending.wait(20)
+        host.stop()
+        assert worker.stopped.is_set()
+        worker.sent.set()
+        sender.join()
+    assert there == ["ours/spam-1.0.tar.gz in time"]
 
 
 def test_a_job_says_where_things_are_on_the_worker(stage: Stage) -> None:
