@@ -51,7 +51,7 @@ class Link(NamedTuple):
     filename: str | None = None
     """What the URL's path ends with; None where nobody has looked."""
     sha256: str | None = None
-    """64 hex digits."""
+    """Should be 64 hex digits."""
     requires_python: str | None = None
     yanked: str | None = None
     """The reason, which may be empty; ``None`` for a file that is not yanked."""
@@ -131,13 +131,8 @@ class _Links(HTMLParser):
             if url:
                 yield Link(
                     urljoin(self.base, url) if self.base else url,
-                    sha256=sha256_of(fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None),
+                    sha256=fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None,
                     requires_python=anchor.get("data-requires-python"),
                     yanked=(anchor["data-yanked"] or "") if "data-yanked" in anchor else None,
                     upload_time=anchor.get("data-upload-time"),  # no standard yet, but what some indexes say
                 )
-
-
-def sha256_of(text: object) -> str | None:
-    """Return what a server sent as a sha256, if it is one."""
-    return text.lower() if isinstance(text, str) and re.fullmatch(r"[0-9a-fA-F]{64}", text) else None

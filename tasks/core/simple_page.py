@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
 from packaging.utils import canonicalize_name
@@ -12,10 +12,10 @@ from packaging.utils import canonicalize_name
 from tasks.core.addresses import without_credentials
 from tasks.core.listing import Listing, Row, Sorter
 from tasks.core.releases import Kind
-from tasks.core.simple_html import Link, read_html, sha256_of
+from tasks.core.simple_html import Link, read_html
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from packaging.utils import NormalizedName
 
@@ -26,6 +26,8 @@ _JSON = ("application/vnd.pypi.simple.v1+json", "application/json")
 _HTML = ("application/vnd.pypi.simple.v1+html", "text/html", "application/xhtml+xml")
 _FILES = (".whl", ".egg", ".exe", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _ABSOLUTE = re.compile(r"https?://|file:", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*+").fullmatch
+"""A file name that a URL which ends with it cannot mean otherwise."""
 _OUR_VERSION = 1  # of the Simple API; a higher minor version adds only what may be ignored
 
 
@@ -76,7 +78,7 @@ def _listing(name: NormalizedName, links: Iterable[Link], *, url: str, announced
         kind, rows = found
         row: Row = (filename, link.requires_python, link.yanked, link.upload_time)
         if kind is Kind.SDIST:
-            row = (*row, without_credentials(_absolute(link.url, url)), link.sha256, link.size)
+            row = (*row, without_credentials(_absolute(link.url, url)), _sha256_of(link.sha256), link.size)
         rows.append(row)
     if not place.files and (
         strangers or not (announced or skipped)
@@ -106,17 +108,21 @@ def _json_files(body: bytes) -> tuple[list[Link], bool]:
 
 
 def _json_file(place: int, file: object) -> Link:
-    if not isinstance(file, dict) or not isinstance(file.get("url"), str):
+    """Return one of what may be ten thousand: what is as it should be takes no further look."""
+    if not isinstance(file, dict) or not isinstance(url := file.get("url"), str):
         raise NotAPage(f"has no URL in files[{place}]")
-    hashes = file.get("hashes")
-    yanked = file.get("yanked", False)
+    said = file.get
+    url = url.partition("#")[0]
+    name, hashes, size, yanked = said("filename"), said("hashes"), said("size"), said("yanked", False)
+    requires_python, upload_time = said("requires-python"), said("upload-time")
     return Link(
-        file["url"].partition("#")[0],
-        sha256=sha256_of(hashes.get("sha256") if isinstance(hashes, dict) else None),
-        size=_typed(file, "size", int),
-        requires_python=_typed(file, "requires-python", str),
-        yanked=(yanked if isinstance(yanked, str) else "") if yanked or yanked == "" else None,
-        upload_time=_typed(file, "upload-time", str),
+        url,
+        name if isinstance(name, str) and url.endswith(f"/{name}") and _PLAIN(name) and "?" not in url else None,
+        hashes.get("sha256") if isinstance(hashes, dict) else None,
+        requires_python if isinstance(requires_python, str) else None,
+        (yanked if isinstance(yanked, str) else "") if yanked or yanked == "" else None,
+        upload_time if isinstance(upload_time, str) else None,
+        size if type(size) is int else None,  # which a boolean is not
     )
 
 
@@ -140,6 +146,7 @@ def _check_version(version: str) -> None:
         raise NotAPage(f"is of version {version or '(none)'} of the Simple API, expected {_OUR_VERSION}.x")
 
 
-def _typed(file: Mapping[str, Any], key: str, kind: type[Any]) -> Any:  # noqa: ANN401 - as ``kind`` says
-    value = file.get(key)
-    return value if isinstance(value, kind) and not isinstance(value, bool) else None
+
+def _sha256_of(text: object) -> str | None:
+    """Return what a server sent as a sha256, if it is one."""
+    return text.lower() if isinstance(text, str) and re.fullmatch(r"[0-9a-fA-F]{64}", text) else None

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THREADS = 16
+THREADS = 32
 """Operations that are carried out at the same time."""
 _IN_MEMORY = 1 << 20  # bytes of a wheel that is read through; of a larger one the rest goes to a temporary file
 _CHUNK = 1 << 20

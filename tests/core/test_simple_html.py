@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.core.simple_html import Link, read_html, sha256_of
+from tasks.core.simple_html import Link, read_html
 
 SHA = "d76623373421df22fb4cf8817020cbb7ef15c725b9d5e45f17e189bfc384190f"
 PAGE = "https://pkgs.example/simple/foo/"
@@ -99,7 +99,7 @@ def expected(text: str) -> tuple[list[Link], str | None, bool]:
                 Link(
                     urljoin(parser.base, url) if parser.base else url,
                     None,
-                    sha256_of(fragment.removeprefix("sha256=")) if fragment.startswith("sha256=") else None,
+                    fragment.removeprefix("sha256=") if fragment.startswith("sha256=") else None,
                     anchor.get("data-requires-python"),
                     (anchor["data-yanked"] or "") if "data-yanked" in anchor else None,
                     anchor.get("data-upload-time"),

@@ -90,6 +90,29 @@ def test_urls_are_absolute_and_without_user_info(href: str, expected: str) -> No
     assert only_sdist(from_json({"filename": "x", "url": href, "hashes": {}})).url == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "filename"),
+    [
+        ("https://cdn.example/a/foo-1.0.tar.gz", "foo-1.0.tar.gz"),
+        ("https://cdn.example/a/foo-1.0.tar.gz", "foo-2.0.tar.gz"),
+        ("https://cdn.example/a/foo-1.0.tar.gz", None),
+        ("https://cdn.example/a/f%6Fo-1.0.tar.gz", "foo-1.0.tar.gz"),
+        ("https://cdn.example/a/foo-1.0.tar.gz?v=/foo-2.0.tar.gz", "foo-2.0.tar.gz"),
+        ("https://cdn.example/a/foo-1.0.tar.gz#/foo-2.0.tar.gz", "foo-2.0.tar.gz"),
+        ("https://cdn.example/bar/foo-1.0.tar.gz", "bar/foo-1.0.tar.gz"),
+        ("foo-1.0.tar.gz", "foo-1.0.tar.gz"),
+    ],
+)
+def test_a_file_is_named_by_its_url_whatever_the_page_says(url: str, filename: str | None) -> None:
+    assert only_sdist(from_json({"filename": filename, "url": url, "hashes": {}})).filename == "foo-1.0.tar.gz"
+
+
+@pytest.mark.parametrize("size", [True, "1", 1.5, None])
+def test_what_is_no_number_of_bytes_is_no_size(size: object) -> None:
+    url = "https://cdn.example/foo-1.0.tar.gz"
+    assert only_sdist(from_json({"filename": "foo-1.0.tar.gz", "url": url, "hashes": {}, "size": size})).size is None
+
+
 def test_user_info_of_the_page_is_not_inherited() -> None:
     page = html('<a href="foo-1.0.tar.gz">x</a>', url="https://me:s3cret@pkgs.example/simple/foo/")
 
