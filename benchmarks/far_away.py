@@ -48,7 +48,7 @@ class FarAway:
 
 @contextmanager
 def far_away(answer: Callable[[str, str, Mapping[str, str], bytes], Answer], delay: float) -> Iterator[FarAway]:
-    """Serve on loopback what ``answer`` gives for a method, a target, headers and a body, ``delay`` seconds after that."""
+    """Serve on loopback what ``answer`` gives for method, target, headers and body, ``delay`` seconds after that."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -113,7 +113,7 @@ def _json_file(place: int, file: object) -> Link:
         raise NotAPage(f"has no URL in files[{place}]")
     said = file.get
     url = url.partition("#")[0]
-    name, hashes, size, yanked = said("filename"), said("hashes"), said("size"), said("yanked", False)
+    name, hashes, size, yanked = said("filename"), said("hashes"), said("size"), said("yanked")
     requires_python, upload_time = said("requires-python"), said("upload-time")
     return Link(
         url,
