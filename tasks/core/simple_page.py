@@ -146,7 +146,6 @@ def _check_version(version: str) -> None:
         raise NotAPage(f"is of version {version or '(none)'} of the Simple API, expected {_OUR_VERSION}.x")
 
 
-
 def _sha256_of(text: object) -> str | None:
     """Return what a server sent as a sha256, if it is one."""
     return text.lower() if isinstance(text, str) and re.fullmatch(r"[0-9a-fA-F]{64}", text) else None
