@@ -141,7 +141,7 @@ def test_an_index_of_another_tool_tells_nothing(here: Path, capsys: pytest.Captu
     with serving(here / "other") as url:
         assert components.main(["build", f"{ROOT}/acme/text", f"--index={url}"]) == 2
     assert capsys.readouterr().err == (
-        f"error: {url}simple/index.json: there is no such page; name an index of spare-tire's\n"
+        f"error: {url}simple/index.json: there is no such page; name an index of spare-tire's, or have publish -- --rebuild make one\n"
     )
 
 
@@ -149,7 +149,7 @@ def test_a_directory_of_another_tools_wheels_tells_nothing(here: Path, capsys: p
     write(here, {"other/packages/demo-1.0-py3-none-any.whl": "a wheel"})
     assert components.main(["build", f"{ROOT}/acme/text", "--index=other"]) == 2
     assert capsys.readouterr().err == (
-        "error: other/simple/index.json: there is no such page; name an index of spare-tire's\n"
+        "error: other/simple/index.json: there is no such page; name an index of spare-tire's, or have publish -- --rebuild make one\n"
     )
 
 

@@ -336,8 +336,23 @@ def test_what_may_not_be_read_beside_a_wheel_costs_that_not_whole(
 
     kept = denied != f"packages/{DEMO}.metadata"  # those follow from the wheel, and are put there anew
     assert (below.objects[denied] == theirs[denied]) == kept
-    listed = json.loads(below.objects["simple/index.json"])["projects"]
-    assert [one["name"] for one in listed] == (["other"] if "simple/demo/index.json" in found else ["demo", "other"])
+    if "simple/demo/index.json" in found:  # until it is whole all in packages/ counts
+        assert "simple/index.json" not in below.objects
+    else:
+        listed = json.loads(below.objects["simple/index.json"])["projects"]
+        assert [one["name"] for one in listed] == ["demo", "other"]
+
+
+def test_what_is_wrong_with_a_wheel_is_told_also_where_a_page_may_not_be_read(here: Path) -> None:
+    wheel = make_wheel(here)
+    below = bare(wheel)
+    rebuilt(below)
+    below.objects[f"packages/{DEMO}"] = wheel.read_bytes() + b"more"
+
+    said = rebuilt(Guarded(below, "pypi/demo/json"))
+
+    assert said.keys() == {DEMO, "simple/demo/index.json"}
+    assert said[DEMO].startswith(f"packages/{DEMO} has not the bytes that its page states ")
 
 
 def test_a_page_of_a_whole_project_that_may_not_be_read_is_reported_and_the_others_are_brought_up(here: Path) -> None:

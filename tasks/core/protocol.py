@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core.attestations import UnfitAttestation, check_provenance
 from tasks.core.candidates import Candidate, Outcome, Result
-from tasks.core.errors import Refused
+from tasks.core.errors import Refused, Unreadable
 from tasks.core.index import HOME_PATH, LIST_HTML_PATH, LIST_PATH, page_html_path, page_path, wheel_path
 from tasks.core.project_list import ListedProject
 from tasks.core.projects import FOREIGN, Context, Opening, Project, Renderer, commit, foreign, look
@@ -109,21 +109,25 @@ def _project(
         state, theirs = yield from foreign(path, html_path)
         if theirs:
             return None, [_result(candidate, Outcome.REFUSED, f"{html_path} {FOREIGN}") for candidate in candidates]
-    return (yield from bring_up(project, candidates, state))
+    results: list[Result] = []
+    listed = yield from bring_up(project, candidates, state, results)
+    return listed, results
 
 
 def bring_up(
     project: Project,
     candidates: Sequence[Candidate],
     state: Stored | None,
+    results: list[Result],
     *,
     removed: Collection[str] = (),
     derived: bool = True,
-) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
+) -> Generator[Operation, Any, ListedProject | None]:
     """Bring one project's wheels, state and pages up to date; return how it is listed, None where it has no state.
 
-    ``state`` is what was read of it. Of files that are ``removed`` the yanked ones are taken off the page. Without
-    ``derived`` its pages are left for a later time.
+    ``state`` is what was read of it; ``results`` gets what becomes of each wheel. Of files that are ``removed`` the
+    yanked ones are taken off the page. Without ``derived`` its pages are left for a later time. Raises
+    :class:`Unreadable` of a page that cannot be read: then no wheel is done, and what is wrong with some is told.
     """
     read = project.page(data_of(state))
     page = read.set(project.settings(read))
@@ -131,18 +135,23 @@ def bring_up(
     settled = yield from together(
         _wheel(candidate, files.get(candidate.filename), page, project.context) for candidate in candidates
     )
-    after, changed = yield from project.change(
-        lambda now: _with(project, now, settled, removed), state, derived=derived
-    )
+    try:
+        after, changed = yield from project.change(
+            lambda now: _with(project, now, settled, removed), state, derived=derived
+        )
+    except Unreadable:
+        results += [one.result for one in settled if one.result.outcome in {Outcome.REFUSED, Outcome.INVALID}]
+        raise
     if after is None:
-        return None, [one.result for one in settled]
+        results += [one.result for one in settled]
+        return None
     listed, files = ListedProject.of(after), {file.filename: file for file in after.files}
-    results = [_final(one, after, files.get(one.offered.filename), listed) for one in settled]
+    results += [_final(one, after, files.get(one.offered.filename), listed) for one in settled]
     gone = sorted(set(removed) - files.keys())
     results += [Result(filename=filename, outcome=Outcome.REMOVED) for filename in gone]
     if changed and read.settings != after.settings:
         results.append(Result(filename=page_path(project.name), outcome=Outcome.CHANGED))
-    return listed, results
+    return listed
 
 
 def _with(project: Project, now: ProjectPage, settled: Iterable[Settled], removed: Collection[str]) -> ProjectPage:

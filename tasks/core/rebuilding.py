@@ -60,24 +60,27 @@ def rebuild(
     listed = opening.listed
     serials = {project.name: project.serial for project in listed.projects}
     names = sorted({*stock.wheels, *stock.states, *unsettled(listed, context)})
+    unread: list[NormalizedName] = []
     done = yield from together(
-        _project(Project(name, context, serials.get(name, 0), rebuild=True), stock, seen) for name in names
+        _project(Project(name, context, serials.get(name, 0), rebuild=True), stock, seen, unread) for name in names
     )
-    first = opening.home is not None and not stock.foreign  # a website alone: it was told to make way
-    yield from commit(opening, [project for project, _ in done if project], context, first=first)
+    if opening.listing is not None or not unread:  # without a list all in packages/ counts, what is not read, too
+        first = opening.home is not None and not stock.foreign  # a website alone: it was told to make way
+        yield from commit(opening, [project for project, _ in done if project], context, first=first)
     left = (_left_alone(name) for name in sorted(stock.foreign - set(names)))
     results = chain(stock.problems, left, *(results for _, results in done))
     return tuple(sorted(results, key=lambda result: (result.filename, result.note)))
 
 
 def _project(
-    project: Project, stock: Stock, seen: Callable[[str], None]
+    project: Project, stock: Stock, seen: Callable[[str], None], unread: list[NormalizedName]
 ) -> Generator[Operation, Any, tuple[ListedProject | None, list[Result]]]:
     """Bring one project up to what lies in ``packages/``, as far as its state and pages can be read."""
     results: list[Result] = []
     try:
         listed = yield from _batch_by_batch(project, stock, seen, results)
     except Unreadable as error:
+        unread.append(project.name)
         note = f"{project.name} cannot be made whole: {error}"
         return None, [*results, Result(filename=page_path(project.name), outcome=Outcome.INVALID, note=note)]
     return listed, results
@@ -104,8 +107,7 @@ def _batch_by_batch(
         if not candidates and not last:
             continue
         gone = removed if last else ()
-        listed, outcomes = yield from bring_up(project, candidates, state, removed=gone, derived=last)
-        results += outcomes
+        listed = yield from bring_up(project, candidates, state, results, removed=gone, derived=last)
         if last:
             return listed
         state = yield from get(page_path(project.name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from tasks.core.errors import Refused, Unreadable
@@ -107,7 +108,7 @@ def derive_all(documents: Sequence[Derived], before: State, after: bytes) -> Gen
     """
     if before != after:
         return (yield from together(attempt(derive(each, before, after)) for each in documents))
-    shown = yield from together(get_or_reason(each.path) for each in documents)
+    shown = yield from together(_glimpse(each.path) for each in documents)
     state = yield from get(documents[0].state_path)
     if state is None:
         raise Refused(_REMOVED.format(documents[0].state_path))
@@ -115,12 +116,25 @@ def derive_all(documents: Sequence[Derived], before: State, after: bytes) -> Gen
     return (yield from together(attempt(_replace(each, there, state.data)) for each, there in found))
 
 
-def _replace(derived: Derived, shown: Stored | str | None, state: bytes) -> Generator[Operation, Any, None]:
+@dataclass(frozen=True, slots=True)
+class _Glimpse:
+    """What is kept of a document while all those of its state are read."""
+
+    token: str
+    sha256: bytes
+
+
+def _glimpse(path: str) -> Generator[Operation, Any, _Glimpse | str | None]:
+    found = yield from get_or_reason(path)
+    return _Glimpse(found.token, sha256(found.data).digest()) if isinstance(found, Stored) else found
+
+
+def _replace(derived: Derived, shown: _Glimpse | str | None, state: bytes) -> Generator[Operation, Any, None]:
     """Replace a document that was read before its state was, where it differs."""
     if isinstance(shown, str):
         raise Unreadable(shown)
     rendered = derived.render(state)
-    if rendered is None or (shown is not None and shown.data == rendered):
+    if rendered is None or (shown is not None and shown.sha256 == sha256(rendered).digest()):
         return
     condition = IF_ABSENT if shown is None else IfMatch(shown.token)
     if (yield from put(derived.path, rendered, derived.kind, condition)) is None:

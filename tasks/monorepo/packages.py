@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tasks.core.errors import BadInput
+from tasks.monorepo.dependency_rules import no_two_distributions_have_one_name
 from tasks.monorepo.distributions import distributions
 
 if TYPE_CHECKING:
@@ -64,14 +64,10 @@ def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
     """
     made = distributions(tree)
     every = {each.name: each for each in made}
-    problems: list[str] = []
+    clashes = no_two_distributions_have_one_name(tree)
+    problems = [f"{tree.layout.prefix}{file}:{line}: {message}" for file, line, message in clashes]
     versions: dict[str, str] = {}
-    owners: dict[str, Distribution] = {}
     for each in made:
-        owner = owners.setdefault(canonicalize_name(each.name), each)
-        if owner is not each:
-            message = f"'{each.name}' is the distribution of {owner.directory}, too, as pip reads names"
-            problems.append(f"{tree.layout.prefix}{each.directory}/BUILD:1: {message}; rename one of them")
         try:
             versions[each.name] = pep440(each.version, commits)
         except ValueError as error:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from tasks.core.storage import Stored
 
-_NO_LIST = f"{{}}{LIST_PATH}: there is no such page; name an index of spare-tire's"
+_NO_LIST = (
+    f"{{}}{LIST_PATH}: there is no such page; name an index of spare-tire's, or have publish -- --rebuild make one"
+)
 
 
 def published_files(index: str, names: Iterable[str], cache: Path) -> dict[str, str]:

@@ -179,9 +179,10 @@ class SshWorker:
         answer = self._send(["lacking"], asked.encode()).stdout.splitlines()
         known = {line.partition(" ")[0] for line in asked.splitlines()}
         found = {line.partition(" ")[0]: line for line in answer}
-        for said in (line for sha256, line in found.items() if sha256 not in known):
-            raise Failed(  # and would so before each file that is fetched
-                f"{self._name}: the login shell of {self._address.host} prints {said!r} where nobody is to read it; "
+        strange = next((line for sha256, line in found.items() if sha256 not in known), None)
+        if strange is not None:  # and it would so before each file that is fetched
+            raise Failed(
+                f"{self._name}: the login shell of {self._address.host} prints {strange!r} where nobody is to read it; "
                 "let it say that in interactive sessions alone"
             )
         return set(found)
