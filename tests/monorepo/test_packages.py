@@ -83,7 +83,7 @@ def test_a_name_is_of_one_distribution() -> None:
         packages(tree_of({**CONFORMING, TOOL: named}), lambda: 7)
     (message,) = raised.value.messages
     assert message == (
-        f"{TOOL}:1: 'acme.base-LIB' is the distribution of src/main/python/acme/base/lib, too, as pip reads names; "
+        f"{TOOL}:25: 'acme.base-LIB' is the distribution of 'src/main/python/acme/base/lib', too, as pip reads names; "
         "rename one of them"
     )
 
