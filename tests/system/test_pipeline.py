@@ -165,8 +165,9 @@ def test_a_node_that_fails_costs_the_others_nothing(project: Project, third: Run
     assert builds == {HERE: ISSUES, THERE: FAILED}, third.log
     assert {node: third.nodes[f"build.{node}"] for node in builds} == {HERE: ISSUES, THERE: ISSUES}
     assert there("forged") not in project.wheels
-    (report,) = (summary for summary in third.summaries if "forged" in summary and summary.startswith("### Build"))
-    assert "sha256" in report
+    (report,) = (summary for summary in third.summaries if f"#### refused: {there('forged')}" in summary)
+    assert report.startswith("### 0 wheels, 1 failed\n")
+    assert "forged-1.0.tar.gz: its sha256 is " in report
 
 
 def test_what_the_repository_has_of_wheels_is_not_published(project: Project, third: Run) -> None:
@@ -176,7 +177,7 @@ def test_what_the_repository_has_of_wheels_is_not_published(project: Project, th
 
 
 def test_each_wheel_is_a_test_of_the_run(third: Run) -> None:
-    assert third.tests == {here("broken"): "failed", here("sound"): "passed"}
+    assert third.tests == {here("broken"): "failed", here("sound"): "passed", there("forged"): "failed"}
 
 
 def test_the_failure_is_on_the_page_of_the_run_with_its_log(third: Run) -> None:
