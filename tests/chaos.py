@@ -76,7 +76,10 @@ FULL = Size(publishers=32, own=6, common=3, projects=5, rounds=3)
 
 
 class Doomed(Proxy):
-    """A publisher's way to the server, on which it is killed at one of its requests."""
+    """A publisher's way to the server, on which it is killed at one of its requests.
+
+    It is one as a company's network has it: all publishers reach the server by the same address, as jobs do.
+    """
 
     process: subprocess.Popen[str] | None = None
     kill: Kill | None = None
@@ -204,7 +207,8 @@ def publish(folder: Path, index: str, proxies: Sequence[Doomed], doom: Sequence[
         proxy.kill = kill
         number = proxies.index(proxy)
         command = [sys.executable, "-m", "tasks.publish", "--quiet", "--dist", f"dist{number}", "--index", index]
-        environment = {**os.environ, **proxy.server.environment, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, **proxy.upstream.environment, "PYTHONPATH": str(ROOT)}
+        environment |= {"http_proxy": proxy.server.url, "no_proxy": ""}
         environment |= {"SOURCE_DATE_EPOCH": "1767323045", "SPARE_TIRE_MATRIX": ""}
         with (folder / f"said{number}").open("a") as said:
             proxy.process = subprocess.Popen(command, cwd=folder, env=environment, stderr=said, text=True)

@@ -1,7 +1,8 @@
 """Finds out, before the first write to a bucket, whether it honours conditional writes: publishing rests on them.
 
 What was found is remembered in the project list, under a key for each address that the bucket has been reached by, so
-that it is asked once. A bucket that was copied to another server has not been asked there.
+that it is asked once. A bucket that was copied to another server has not been asked there. Until there is a list, the
+probe's own object says it to those who probe at the same time.
 """
 
 from __future__ import annotations
@@ -144,11 +145,13 @@ class OnePublisher:
 def probe(store: Store) -> str | None:
     """Try conditional writes on :data:`PROBE_PATH`; return what is wrong with them, None where nothing is.
 
-    Others may be probing meanwhile, and be killed at it.
+    Others may be probing meanwhile, and be killed at it. The first to know says it there, which ends the others' races.
     """
     try:
         made = _put(store, IF_ABSENT)
         stored = store.get(PROBE_PATH) if isinstance(made, Changed) else None
+        if stored and _is_proof(stored, store):
+            return None
         token = made.token if isinstance(made, Written) else stored.token if stored else None
         if token is None:
             return "it refuses If-None-Match where nothing is"
@@ -166,16 +169,31 @@ def _race(store: Store, token: str) -> str | None:
     for _ in range(_ROUNDS):
         answers = side_by_side(partial(_put, store), [IfMatch(token)] * WRITERS, WRITERS)
         winners = sum(isinstance(answer, Written) for answer in answers)
+        if winners > 1:
+            return f"it told {winners} of {WRITERS} writers at once that they were the first"
         if winners:
-            return None if winners == 1 else f"it told {winners} of {WRITERS} writers at once that they were the first"
+            _put(store, None, proof=_proof(store))
+            return None
         stored = store.get(PROBE_PATH)
         if stored is None or stored.token == token:
             return "it refuses If-Match also where it holds"
+        if _is_proof(stored, store):
+            return None
         token = stored.token  # somebody else's probe was quicker
     raise ServiceFailed(f"{store.location}/{PROBE_PATH} is being written to all the time: run the same command again")
 
 
-def _put(store: Store, condition: Condition) -> Written | Changed:
+def _proof(store: Store) -> str:
+    """Return the line that says that the bucket, as it is reached here, was found to honour conditional writes."""
+    return "".join(f"It does ({key}).\n" for key in memory(store))
+
+
+def _is_proof(stored: Stored, store: Store) -> bool:
+    proof = _proof(store).encode()
+    return bool(proof) and stored.data.endswith(proof)
+
+
+def _put(store: Store, condition: Condition, proof: str = "") -> Written | Changed:
     """Write what nobody has written before, so that equal tokens mean that nothing was written between."""
-    data = f"spare-tire tries here whether this bucket honours conditional writes. {secrets.token_hex(16)}\n".encode()
-    return store.put(PROBE_PATH, data, kind=Kind.PROBE, condition=condition)
+    tried = f"spare-tire tries here whether this bucket honours conditional writes. {secrets.token_hex(16)}\n"
+    return store.put(PROBE_PATH, (tried + proof).encode(), kind=Kind.PROBE, condition=condition)

@@ -148,6 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
     proxy: Proxy
 
     def _handle(self) -> None:
+        self.path = self.path.removeprefix(self.proxy.upstream.url)  # a client that was told of a proxy names it whole
         fault = self.proxy.fault(self.command, self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(fault.delay)
