@@ -51,7 +51,9 @@ def main() -> int:
             with s3_server() as server:
                 built = _built()
                 counts = {size: _one_more(server, size, built) for size in SIZES}
-                rows = [*_nothing(server, built), *_more(counts), *_first(server), *far_plan.rows(server)]
+                rows = [*_nothing(server, built), *_more(counts)]
+            with s3_server() as server:  # another: that one goes through its hundred thousand objects ever again
+                rows += [*_first(server), *far_plan.rows(server)]
             changed = {size: _rewritten(size) for size in SIZES[:-1]}
             for size, sent in changed.items():
                 rows += _theirs(f"dumb-pypi, {size:,} on the index", sent)

@@ -36,6 +36,26 @@ ROOT = Path(__file__).resolve().parents[1]
 STORE_DELAY, PUBLIC_DELAY = 0.06, 0.03
 ROUNDS = 5
 _PASSED_ON = {"content-type", "etag", "last-modified"}
+FLOOR = """
+import concurrent.futures, json, os, sys
+import boto3, requests
+names = sys.argv[1:]
+bucket = os.environ["SPARE_TIRE_INDEX"].removeprefix("s3://")
+client = boto3.client("s3")
+session = requests.Session()
+def read(key):
+    return json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+def ask(name):
+    accepted = {"Accept": "application/vnd.pypi.simple.v1+json"}
+    return session.get(os.environ["PIP_INDEX_URL"] + name + "/", headers=accepted).content
+with concurrent.futures.ThreadPoolExecutor(8) as pool:
+    asked = pool.map(ask, names)
+    read("simple/index.json")
+    list(pool.map(read, [f"simple/{name}/index.json" for name in names]))
+    list(asked)
+"""
+"""What any program pays that has boto3 and requests ask for the same pages: it decides and writes nothing, and reads
+nothing out of the public index's."""
 
 
 def rows(server: S3Server) -> Iterator[Row]:
@@ -46,8 +66,16 @@ def rows(server: S3Server) -> Iterator[Row]:
         bucket = server.bucket(_published(common))
         with far_away(passing_to(server.url), STORE_DELAY) as store:
             common["AWS_ENDPOINT_URL_S3"] = store.url
+            yield (least := _floor({**common, "SPARE_TIRE_INDEX": f"s3://{bucket}"}))
             for how, index in (("signed", f"s3://{bucket}"), ("over HTTP", f"{store.url}/{bucket}")):
-                yield from _measured(how, {**common, "SPARE_TIRE_INDEX": index}, store, public)
+                cold, *others = _measured(how, {**common, "SPARE_TIRE_INDEX": index}, store, public)
+                yield cold
+                yield Row(
+                    work=f"plan of the FreeBSD part, {how}, beside that least",
+                    figure=cold.figure / least.figure,
+                    unit="×",
+                )
+                yield from others
 
 
 def _measured(how: str, environment: Mapping[str, str], store: FarAway, public: FarAway) -> Iterator[Row]:
@@ -73,6 +101,22 @@ def _measured(how: str, environment: Mapping[str, str], store: FarAway, public: 
         )
         if when == "again":
             yield Row(work=f"plan of the FreeBSD part, {how}, again", figure=asked, unit="store requests", at_most=1)
+
+
+def _floor(environment: Mapping[str, str]) -> Row:
+    plan = json.loads(Path("build/plan.json").read_bytes())
+    names = sorted({canonicalize_name(action["package"]) for action in plan["actions"]})
+    found = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        _run([sys.executable, "-c", FLOOR, *names], environment)
+        found.append(time.perf_counter() - started)
+    return Row(
+        work="the least that boto3 and requests take to ask for the same pages, signed",
+        figure=statistics.median(found),
+        unit="s",
+        note=f"{len(names)} projects, both indexes at the same time; nothing is decided",
+    )
 
 
 def _published(environment: Mapping[str, str]) -> dict[str, bytes]:
@@ -118,15 +162,18 @@ class Public:
 
 
 def _plan(environment: Mapping[str, str]) -> None:
+    _run([sys.executable, "-m", "tasks.plan", "--quiet", "--target", "freebsd-*"], environment)
+
+
+def _run(argv: list[str], environment: Mapping[str, str]) -> None:
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("AWS_", "SPARE_TIRE_", "PIP_", "PYTHONDONTWRITE"))
     }
-    argv = [sys.executable, "-m", "tasks.plan", "--quiet", "--target", "freebsd-*"]
     done = process.run(argv, env={**kept, **environment})
     if done.returncode:
-        raise SystemExit(f"plan: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        raise SystemExit(f"{' '.join(argv[:3])}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
 
 
 if __name__ == "__main__":
