@@ -26,6 +26,9 @@ AZURE_SCHEMA = [
     "--regex-variant=nonunicode",
 ]
 COVERAGE = Path("build/coverage/data")
+SIDE_BY_SIDE = min(2 * (os.cpu_count() or 1), 8)
+"""Tests at the same time, where a part has many: most of them wait for programs that they have started."""
+MANY = {"build", "components", "plan", "publish"}
 
 # Each part of the tests: the stage in whose lock it runs, if any, and its files. No test is in two parts.
 TESTS: dict[str, tuple[str | None, list[str]]] = {
@@ -126,7 +129,9 @@ def tests(session: nox.Session, part: str) -> None:
     install(session, *([stage] if stage else []), "tests")
     session.notify("coverage")
     files = test_files(patterns) or session.error(f"tests/ has none of {', '.join(patterns)}")
-    session.run("coverage", "run", f"--data-file={COVERAGE}.{part}", "-m", "pytest", *files, *session.posargs)
+    measured = {"COVERAGE_FILE": f"{COVERAGE}.{part}"}
+    options = ["--cov", "--cov-report=", f"--numprocesses={SIDE_BY_SIDE if part in MANY else 0}"]
+    session.run("pytest", *files, *options, *session.posargs, env=measured)
 
 
 @nox.session(default=False)
@@ -163,7 +168,8 @@ def tests_system(session: nox.Session) -> None:
     if missing and shutil.which("apt-get") and os.geteuid() == 0:
         session.run("apt-get", "update", external=True)
         session.run("apt-get", "install", "--yes", *missing, external=True)
-    session.run("pytest", "tests/system", *session.posargs)
+    in_order = ["--dist=loadfile", "--no-loadscope-reorder"]  # a file's tests share their hosts
+    session.run("pytest", "tests/system", "--numprocesses=2", *in_order, *session.posargs)
 
 
 @nox.session(default=False)
