@@ -19,7 +19,7 @@ from tasks.core import matrix as matrices
 from tasks.core import plan_report
 from tasks.core.actions import Patch
 from tasks.core.addresses import path_of, without_credentials
-from tasks.core.errors import BadInput, Failed
+from tasks.core.errors import BadInput, Failed, Refused
 from tasks.core.look import Ours
 from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
@@ -99,6 +99,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         shelves = read_shelves(begun, {each.name for each in wanted}, CACHE / "index")
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
+        if not here and any(matrix.is_open(each.target.name) for each in settled.open):
+            machine = _machine()
         projects = _ask(public, settled.questions, terminal)
     known = Knowledge(
         ours=ours,
@@ -107,6 +109,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         sdist_index=public.url,
         own_index=options.readable_index(index, matrix),
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
+        machine=None if machine is _ANY_MACHINE else machine,
     )
     digest = loaded.digest or matrices.digest(matrix if here else matrices.elsewhere(matrix), machine)
     plan = make_plan(_with_keys(matrix, path), digest, settled, known)
@@ -115,6 +118,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         return 0
     _write(chosen.plan, plan)
     _tell(plan, chosen, terminal)
+    if any(error.refused for error in plan.errors):
+        return Refused.exit_code
     return Failed.exit_code if plan.errors else 0
 
 
