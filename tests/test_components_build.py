@@ -259,7 +259,7 @@ def test_a_script_has_to_run_a_function(here: Path, capsys: pytest.CaptureFixtur
     write(here, {TOOLS_BUILD: (here / TOOLS_BUILD).read_text().replace("newest:main", "newest")})
     assert main(["build"]) == 2
     assert said(capsys) == (
-        f"error: {TOOLS_BUILD}:1: a console script runs a function, found entry_point 'acme.tools.release.newest' of "
+        f"error: {TOOLS_BUILD}:18: a console script runs a function, found entry_point 'acme.tools.release.newest' of "
         "'newest-version'; write 'MODULE:FUNCTION'"
     )
 
@@ -269,7 +269,7 @@ def test_files_out_of_the_root_are_not_read(here: Path, capsys: pytest.CaptureFi
     write(here, {SLUG_BUILD: text, "gen/thing/BUILD": ""})
     assert main(["build"]) == 2
     assert said(capsys) == (
-        f"error: {SLUG_BUILD}:1: it depends on gen/thing, out of the root, which build does not read; "
+        f"error: {SLUG_BUILD}:8: it depends on gen/thing, out of the root, which build does not read; "
         "put a copy below the root"
     )
 
@@ -292,7 +292,7 @@ def test_what_depends_on_components_is_no_part_of_one(
     )
     assert main(["build"]) == 2
     assert said(capsys) == (
-        f"error: {SLUG_BUILD}:1: it depends on src/test/python/helpers, out of the root, which build does not read; "
+        f"error: {SLUG_BUILD}:8: it depends on src/test/python/helpers, out of the root, which build does not read; "
         "put a copy below the root"
     )
 

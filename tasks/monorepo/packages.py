@@ -14,6 +14,7 @@ from packaging.version import InvalidVersion, Version
 from tasks.core.errors import BadInput
 from tasks.monorepo.dependency_rules import no_two_distributions_have_one_name
 from tasks.monorepo.distributions import distributions
+from tasks.monorepo.layout_rules import build_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -71,7 +72,7 @@ def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
         try:
             versions[each.name] = pep440(each.version, commits)
         except ValueError as error:
-            problems.append(f"{tree.layout.prefix}{each.directory}/BUILD:1: {error}, found '{each.version}'")
+            problems.append(f"{_file(each, tree)}:{each.version_line}: {error}, found '{each.version}'")
         problems += _unbuildable(each, tree)
     if problems:
         raise BadInput(*problems)
@@ -116,13 +117,17 @@ def differences(found: Mapping[str, str], expected: Mapping[str, str], *, here: 
 
 
 def _unbuildable(each: Distribution, tree: Tree) -> Iterator[str]:
-    place = f"{tree.layout.prefix}{each.directory}/BUILD:1"
-    for folder in each.elsewhere:
+    for file, line, folder in each.elsewhere:
+        place = f"{tree.layout.prefix}{file}:{line}"
         yield f"{place}: it depends on {folder}, out of the root, which build does not read; put a copy below the root"
     for script in each.scripts:
         if ":" not in (script.entry_point or ""):
             message = f"a console script runs a function, found entry_point '{script.entry_point}' of '{script.name}'"
-            yield f"{place}: {message}; write 'MODULE:FUNCTION'"
+            yield f"{_file(each, tree)}:{script.line}: {message}; write 'MODULE:FUNCTION'"
+
+
+def _file(each: Distribution, tree: Tree) -> str:
+    return tree.layout.prefix + build_file(each.directory)
 
 
 def _package(each: Distribution, versions: Mapping[str, str], tree: Tree) -> Package:

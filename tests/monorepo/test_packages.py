@@ -73,7 +73,7 @@ def test_a_version_that_is_none_is_named_with_its_file() -> None:
     with pytest.raises(BadInput) as raised:
         packages(tree_of({**CONFORMING, TOOL: wrong}), lambda: 7)
     assert raised.value.messages == (
-        f"{TOOL}:1: expected a version as PEP 440 writes it, -SNAPSHOT after it or not, found 'x'",
+        f"{TOOL}:26: expected a version as PEP 440 writes it, -SNAPSHOT after it or not, found 'x'",
     )
 
 
@@ -118,3 +118,12 @@ def test_a_requirement_is_taken_from_the_requirements_file(text: str) -> None:
     tree = replace(tree_of(CONFORMING), requirements={canonicalize_name("PyYAML"): (text,)})
     project = tomllib.loads(packages(tree, lambda: 7)["acme.base.lib"].pyproject)["project"]
     assert project["dependencies"] == [text]
+
+
+def test_every_requirement_of_every_name_is_taken() -> None:
+    marked = ('PyYAML==6; os_name == "nt"', 'PyYAML==5; os_name != "nt"')
+    both = CONFORMING[LIB].replace("'3rdparty/python:PyYAML'", "'3rdparty/python:PyYAML', '3rdparty/python:requests'")
+    listed = {canonicalize_name("PyYAML"): marked, canonicalize_name("requests"): ("requests>=2",)}
+    tree = replace(tree_of({**CONFORMING, LIB: both}), requirements=listed)
+    project = tomllib.loads(packages(tree, lambda: 7)["acme.base.lib"].pyproject)["project"]
+    assert project["dependencies"] == [*marked, "requests>=2"]
