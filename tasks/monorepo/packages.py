@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tasks.core.errors import BadInput
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tasks.monorepo.distributions import Distribution
     from tasks.monorepo.tree import Tree
 
+BACKEND = "hatchling==1.33.0"
+"""What builds each wheel and sdist: the version of ``requirements/components.txt``, since the bytes depend on it."""
 SNAPSHOT = "-SNAPSHOT"
 """The end of a version that is not released yet: ``.dev<commits>`` is built of it."""
 
@@ -96,6 +99,11 @@ def closure(names: Collection[str], every: Mapping[str, Package]) -> tuple[str, 
     return tuple(name for name in every if name in found)
 
 
+def sdist_name(package: Package) -> str:
+    """Return the file name of a package's sdist (PEP 625)."""
+    return f"{canonicalize_name(package.name).replace('-', '_')}-{package.version}.tar.gz"
+
+
 def key_of(package: Package, digests: Mapping[str, str], requires: Mapping[str, str], tools: Mapping[str, str]) -> str:
     """Return the key of what is built of a package, a sha256: the same key is the same output.
 
@@ -151,7 +159,7 @@ def _pyproject(name: str, version: str, required: list[str], scripts: Mapping[st
     included = sorted({path.partition("/")[0] for path in files})
     lines = [
         "[build-system]",
-        'requires = ["hatchling"]',
+        f"requires = [{_quoted(BACKEND)}]",
         'build-backend = "hatchling.build"',
         "",
         "[project]",

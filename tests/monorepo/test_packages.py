@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
 from tasks.core.errors import BadInput
-from tasks.monorepo.packages import Package, closure, differences, key_of, packages, pep440
+from tasks.monorepo.packages import BACKEND, Package, closure, differences, key_of, packages, pep440
 from tests.monorepo.trees import CONFORMING, LIB, TOOL, tree_of
 
 BASE = Package(name="a.b.c", version="1", directory="a/b/c", pyproject="x", files={}, requires=("d.e.f",))
@@ -51,6 +52,11 @@ def test_a_component_is_a_project_as_pep_621_describes_it() -> None:
         "scripts": {"my-tool": "acme.base.tool.cli:main"},
     }
     assert package.files["acme/base/tool/cli.py"] == "src/main/python/acme/base/tool/cli.py"
+
+
+def test_the_backend_is_that_of_the_lock() -> None:
+    lock = (Path(__file__).parents[2] / "requirements/components.txt").read_text(encoding="utf-8")
+    assert f"\n{BACKEND} \\\n" in lock, "requirements/components.txt has another version: change BACKEND to it"
 
 
 def test_each_component_comes_after_those_that_it_requires() -> None:
