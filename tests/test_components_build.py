@@ -259,7 +259,7 @@ def test_a_script_has_to_run_a_function(here: Path, capsys: pytest.CaptureFixtur
     write(here, {TOOLS_BUILD: (here / TOOLS_BUILD).read_text().replace("newest:main", "newest")})
     assert main(["build"]) == 2
     assert said(capsys) == (
-        f"error: {TOOLS_BUILD}:18: a console script runs a function, found entry_point 'acme.tools.release.newest' of "
+        f"error: {TOOLS_BUILD}:26: a console script runs a function, found entry_point 'acme.tools.release.newest' of "
         "'newest-version'; write 'MODULE:FUNCTION'"
     )
 

@@ -152,6 +152,17 @@ def test_what_breaks_a_convention_is_an_error_and_the_others_are_planned(
     assert list(planned(here)) == NAMES
 
 
+def test_what_conventions_allow_and_no_backend_builds_is_an_error_of_that_component(
+    here: Here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(f"{TOOLS}/BUILD", "newest:main", "newest")
+    assert plan.main([]) == 1
+    assert [line.rpartition(" (for ")[0] for line in capsys.readouterr().err.splitlines() if "error: " in line] == [
+        f"error: acme.tools.release 1.4.0: {TOOLS}/BUILD:26: a console script runs a function, found entry_point 'acme.tools.release.newest' of 'newest-version'; write 'MODULE:FUNCTION'"
+    ]
+    assert len(here.planned()) == 3
+
+
 WAIVER = "  waivers: [{component: acme.text.slug, rule: R3, reason: history}]\n"
 
 

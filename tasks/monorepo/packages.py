@@ -61,10 +61,11 @@ def pep440(version: str, commits: Callable[[], int]) -> str:
         raise ValueError(f"expected a version as PEP 440 writes it, {SNAPSHOT} after it or not") from None
 
 
-def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
+def packages(tree: Tree, commits: Callable[[], int], *, but: Collection[str] = ()) -> dict[str, Package]:
     """Return what is built of each component by the names of the distributions, each after those that it requires.
 
-    Raises :class:`BadInput` with all that keeps components from being built.
+    Raises :class:`BadInput` with all that keeps components from being built; what :func:`unbuildable` says of the
+    distributions in ``but`` does not.
     """
     made = distributions(tree)
     every = {each.name: each for each in made}
@@ -76,7 +77,7 @@ def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
             versions[each.name] = pep440(each.version, commits)
         except ValueError as error:
             problems.append(f"{_file(each, tree)}:{each.version_line}: {error}, found '{each.version}'")
-        problems += _unbuildable(each, tree)
+        problems += () if each.name in but else _unbuildable(each, tree)
     if problems:
         raise BadInput(*problems)
     try:
@@ -86,6 +87,12 @@ def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
             f"components that require each other have no first to build: {' → '.join(error.args[1])}"
         ) from None
     return {name: _package(every[name], versions, tree) for name in order}
+
+
+def unbuildable(tree: Tree) -> dict[str, tuple[str, ...]]:
+    """Return what lint allows and no backend can build, by the names of the distributions."""
+    found = {each.name: tuple(_unbuildable(each, tree)) for each in distributions(tree)}
+    return {name: messages for name, messages in found.items() if messages}
 
 
 def closure(names: Collection[str], every: Mapping[str, Package]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from tasks.core.matrix import LOCAL, Check, ConditionalRules, Entry, Instance, M
 from tasks.core.matrix import Package as Wanted
 from tasks.core.targets import LocalTarget
 from tasks.monorepo.lint import report
-from tasks.monorepo.packages import packages, sdist_name
+from tasks.monorepo.packages import packages, sdist_name, unbuildable
 from tasks.monorepo.runs import count_commits
 from tasks.monorepo.source_tree import read_tree
 
@@ -53,7 +53,7 @@ class Planned:
     digests: Mapping[str, str]
     """Of all that each component is made of, a sha256; :data:`SOURCES` has it."""
     broken: Mapping[NormalizedName, tuple[str, ...]]
-    """Why a component is not to be built: the conventions that it breaks, or that what it requires breaks one."""
+    """Why a component is not to be built: what is wrong with it, or that something is with what it requires."""
     folder: str
     """Where the sdists will lie, beside the plan."""
 
@@ -99,14 +99,15 @@ def read_planned(components: Components, matrix: Path, folder: str) -> Planned:
     """
     tree = read_tree(components, matrix.parent)
     base = matrix.parent / components.buildroot
-    every = packages(tree, lambda: count_commits(base))
+    cannot = unbuildable(tree)
+    every = packages(tree, lambda: count_commits(base), but=cannot)
     found = report(tree, components.waivers, [each.directory for each in every.values()], str(matrix))
     sdists = {sdist_name(each): sdist_of(each, base) for each in every.values()}
     return Planned(
         packages=every,
         sdists=sdists,
         digests=_digests(every, sdists),
-        broken={canonicalize_name(name): why for name, why in _broken(every, tree, found).items()},
+        broken={canonicalize_name(name): why for name, why in _broken(every, tree, found, cannot).items()},
         folder=folder,
     )
 
@@ -133,12 +134,15 @@ def sdist_of(package: Package, base: Path) -> bytes:
     return made.getvalue()
 
 
-def _broken(every: Mapping[str, Package], tree: Tree, found: Report) -> dict[str, tuple[str, ...]]:
+def _broken(
+    every: Mapping[str, Package], tree: Tree, found: Report, cannot: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
     """Return what keeps components from being built, by their names; ``every`` has each after what it requires."""
     reasons: dict[str, tuple[str, ...]] = {}
     for name, package in every.items():
         dotted = tree.layout.component(package.directory)
         own = [str(each) for each in found.findings if f"{each.component}.".startswith(f"{dotted}.")]
+        own += cannot.get(name, ())
         lacking = [f"it requires {each}, which is not planned" for each in package.requires if each in reasons]
         if own or lacking:
             reasons[name] = tuple(own or lacking)
