@@ -142,6 +142,27 @@ def test_of_what_is_unchanged_nothing_is_built(built: Path, capsys: pytest.Captu
     assert inodes(built) == before
 
 
+COUNT = """\
+import sys
+started = []
+def hook(event, arguments):
+    if event in {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec"}:
+        started.append(arguments[0])
+sys.addaudithook(hook)
+from tasks.components import main
+assert main(["build", "--quiet"]) == 0
+print(len(started), file=sys.stderr)
+"""
+
+
+def test_of_what_is_unchanged_no_program_is_started(built: Path, here: Path) -> None:
+    assert built.is_dir()
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", COUNT]
+    ran = subprocess.run(command, cwd=here, env=environment, check=True, capture_output=True, text=True)
+    assert ran.stderr == "0\n"
+
+
 def test_what_requires_a_changed_component_is_built_again_too(
     built: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
