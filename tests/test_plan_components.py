@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tasks import plan
+from tasks.core.index import ProjectPage
 from tasks.core.plan import Plan
+from tasks.core.project_list import ProjectList
 from tests.monorepos import ROOT, copy_example, write
 from tests.plans import folder_to_plan_in
 
@@ -129,6 +132,21 @@ def test_other_sources_under_a_published_version_are_refused(here: Here, capsys:
     assert list(planned(here)) == NAMES
 
 
+def test_a_yanked_wheel_has_its_version_taken(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
+    action = planned(here)["acme.text.slug"]
+    here.publish("acme.text.slug", WHEELS["acme.text.slug"], recipes=[action.key])
+    page = here.folder / "dist/index/simple/acme-text-slug/index.json"
+    made = ProjectPage.from_json(page.read_bytes(), "acme-text-slug")
+    yanked = replace(made, files=tuple(replace(file, yanked="wrong") for file in made.files))
+    page.write_bytes(yanked.to_json())
+    listing = here.folder / "dist/index/simple/index.json"
+    listing.write_bytes(ProjectList().merged([yanked]).to_json())
+    assert plan.main(["--package", "acme.text.slug"]) == 4
+    said = capsys.readouterr().err.splitlines()[1].partition(" (for ")[0]
+    wheel = WHEELS["acme.text.slug"]
+    assert said == f"error: acme.text.slug 1.4.0: {wheel} is published, and is yanked; raise the version"
+
+
 def test_of_what_was_published_without_a_record_nothing_is_known(here: Here) -> None:
     here.publish("acme.text.slug", WHEELS["acme.text.slug"])
     assert list(planned(here)) == [name for name in NAMES if name != "acme.text.slug"]
@@ -180,6 +198,14 @@ def test_a_question_writes_no_sdist(here: Here, capsys: pytest.CaptureFixture[st
     assert plan.main(["--retire"]) == 0
     assert plan.main(["--expand", "--json"]) == 0
     assert not (here.folder / "build").exists()
+
+
+def test_what_the_public_index_has_made_needless_is_asked_without_the_components(
+    here: Here, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(here.folder, {f"{SLUG}/BUILD": "x = 1\n"})
+    assert plan.main(["--retire", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"errors": [], "needless": []}
 
 
 def test_one_component_can_be_planned_alone(here: Here) -> None:
