@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     _Same = tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]
 
 
+RAISE = "raise the version"
+"""What to do about a component that is published of other sources: its version stands for them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
     """What planning knows of the world."""
@@ -93,12 +97,17 @@ def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:
     return Settled(skipped=tuple(skipped), open=tuple(left), warnings=frozenset(look.warnings))
 
 
-def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -> Plan:
-    """Decide every wheel that is still open; one that cannot be planned leaves the others planned."""
+def make_plan(
+    matrix: Matrix, digest: str, settled: Settled, known: Knowledge, broken: Iterable[PlanError] = ()
+) -> Plan:
+    """Decide every wheel that is still open; one that cannot be planned leaves the others planned.
+
+    ``broken`` is what is known before not to be plannable.
+    """
     decide = _Decision(known)
     planned: dict[_Same, tuple[Action, Wanted]] = {}
     skipped = list(settled.skipped)
-    errors: list[PlanError] = []
+    errors = [*broken]
     for each in sorted(settled.open, key=_wanted_order):
         try:
             decision = decide(each)
@@ -157,6 +166,9 @@ class _Decision:
                 raise
             action = None
         if found is not None:
+            if _is_component(wanted) and not self._look.is_as_planned(found, rules, action):
+                what = "is yanked" if found.yanked is not None else "was built of other sources or by other tools"
+                raise Unplannable(f"{found.filename} is published, and {what}; {RAISE}")
             return _skipped(wanted, str(release.version), "present", self._look.reason(found, rules, action))
         assert action is not None  # noqa: S101 - else it was raised
         return action
@@ -167,6 +179,10 @@ class _Decision:
         resolution = self._upstream.resolve(wanted)
         self.warnings.update(resolution.warnings)
         return resolution.release
+
+
+def _is_component(wanted: Wanted) -> bool:
+    return wanted.sdist is not None and wanted.sdist.is_component
 
 
 def _unique(action: Action, wanted: Wanted, planned: Mapping[_Same, tuple[Action, Wanted]]) -> Action | Skipped:
