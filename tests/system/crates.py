@@ -345,7 +345,7 @@ def _toml(value: dict[str, Any]) -> str:
     return "".join(f"{json.dumps(key)} = {_inline(part)}\n" for key, part in value.items())
 
 
-def _inline(value: Any) -> str:
+def _inline(value: object) -> str:
     if isinstance(value, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {_inline(part)}" for key, part in value.items()) + "}"
     if isinstance(value, list):
