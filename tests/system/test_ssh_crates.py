@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.system.hosts import Host
     from tests.system.near_index import NearIndex
 
-pytestmark = pytest.mark.crates
+pytestmark = [pytest.mark.crates, pytest.mark.usefixtures("rust")]
 HOME = "/opt/cargo"
 CARGO = {"CARGO_HOME": HOME, "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0"}
 """What a build's ``env`` says: where cargo's configuration is, and not to take minutes for speed that no test needs."""
@@ -62,6 +62,21 @@ def test_bcrypt_is_built_on_a_host(host: Host, rust: Path, crates: Crates, tmp_p
         (wheel,) = built(tmp_path, "x86_64").values()
     assert tags([wheel]) == {"cp311-abi3-linux_x86_64"}
     assert processors(wheel) == {"x86-64"}
+
+
+@pytest.mark.needs("qemu-aarch64-static")
+def test_bcrypt_is_built_on_a_host_of_another_processor(arm: Host, crates: Crates, tmp_path: Path) -> None:
+    arm.lend(make_rust("arm64"), "/opt/rust")
+    arm.run("ln -s /opt/rust/usr/bin/cargo /opt/rust/usr/bin/rustc /usr/bin/")
+    arm.run(
+        "printf '/opt/rust%s\\n' /lib/aarch64-linux-gnu /usr/lib/aarch64-linux-gnu >/etc/ld.so.conf.d/rust.conf; ldconfig"
+    )
+    furnish(arm, crates)
+    with near_index(arm) as index:
+        write_matrix(tmp_path, arm, index, "aarch64", package("bcrypt", crates, index, tmp_path))
+        (wheel,) = built(tmp_path, "aarch64").values()
+    assert tags([wheel]) == {"cp311-abi3-linux_aarch64"}
+    assert processors(wheel) == {"AArch64"}
 
 
 def test_maturin_and_cffi_are_built_there_before_cryptography(

@@ -25,7 +25,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "check": {"run": "python -c 'import yaml; assert yaml.__with_libyaml__'"},
     },
 }
-"""The shipped matrix's packages that are C alone. bcrypt and cryptography take crates, whose registry no host reaches."""
+"""The shipped matrix's packages that are C alone. bcrypt and cryptography take crates: `test_ssh_crates`."""
 SODIUM = {"PyNaCl": {"abi": "abi3", "build": {"system_packages": ["libffi-dev", "make"]}}}
 """It brings libsodium along, whose build takes a minute, and ten where the processor is emulated."""
 
