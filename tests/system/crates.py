@@ -18,26 +18,28 @@ import tomllib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from tests.system.hosts import SUITE, cache, root_file_system
+from tests.system.hosts import SUITE, cache
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from pathlib import Path
 
 NEWEST = "sid"
 """The suite whose crates are taken: it has what the newest releases of Python's packages ask for, or nearly so."""
+STABLE = "trixie"
+"""The suite that Rust is taken from: the hosts' own has none that is new enough for those crates."""
 RUST = "cargo-web"
-"""Debian's newest cargo for the hosts' own suite, which comes with rustc."""
+"""The newest cargo there, which comes with rustc."""
 CONFIGURATION = """\
 Dir::Etc::sourcelist "{folder}/sources.list";
 Dir::Etc::sourceparts "-";
 Dir::State "{folder}/state";
-Dir::State::status "{status}";
+Dir::State::status "/dev/null";
 Dir::Cache "{folder}/cache";
 APT::Architecture "{architecture}";
 APT::Architectures {{ "{architecture}"; }};
@@ -107,8 +109,8 @@ class Archive:
         shutil.rmtree(debs)
 
 
-def archive(suite: str, architecture: str = "amd64", *, status: Path = Path("/dev/null")) -> Archive:
-    """Return a suite as it is today. ``status`` is dpkg's of the system that has to have what it depends on."""
+def archive(suite: str, architecture: str = "amd64") -> Archive:
+    """Return a suite as it is today, for a system on which nothing is installed."""
     asked = "$(ORIGIN)|$(COMPONENT)|$(CODENAME)|$(REPO_URI)"
     told = subprocess.run(
         ["apt-get", "indextargets", "--format", asked, "Identifier: Packages"],
@@ -124,7 +126,7 @@ def archive(suite: str, architecture: str = "amd64", *, status: Path = Path("/de
     for name in ("state/lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "sources.list").write_text("".join(f"{kind} {places[0]} {suite} main\n" for kind in ("deb", "deb-src")))
-    said = CONFIGURATION.format(folder=folder, status=status, architecture=architecture)
+    said = CONFIGURATION.format(folder=folder, architecture=architecture)
     (folder / "apt.conf").write_text(said)
     opened = Archive(folder=folder)
     opened.run("apt-get", "--quiet", "update")
@@ -157,19 +159,31 @@ def make_crates(*packages: str) -> Crates:
     return Crates(folder=place / "usr/share/cargo/registry", versions=versions)
 
 
-def make_rust(architecture: str) -> Path:
-    """Return the root of a file system with what a host of that architecture lacks to have Debian's cargo and rustc."""
-    root = root_file_system(architecture)
+def make_rust(architecture: str, place: str) -> Path:
+    """Return a directory with Debian's cargo and rustc, to be lent to a host as ``place``.
+
+    They bring the C library that they are linked with, and no other program uses it: what they build is linked with the
+    host's.
+    """
     with _alone(f"rust-{architecture}"):
-        place = cache() / f"rust-{root.name}"
-        if not place.is_dir():
-            suite = archive(SUITE, architecture, status=root / "var/lib/dpkg/status")
-            planned = suite.run("apt-get", "--simulate", "install", RUST)
-            part = place.with_suffix(".part")
+        suite = archive(STABLE, architecture)
+        planned = suite.run("apt-get", "--simulate", "install", RUST)
+        found = re.findall(r"^Inst ((?:cargo|lib|rustc|zlib)\S*) \((\S+)", planned, re.MULTILINE)
+        digest = sha256(json.dumps([found, place]).encode()).hexdigest()[:16]
+        made = cache() / f"rust-{architecture}-{digest}"
+        if not made.is_dir():
+            part = made.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            suite.unpack(re.findall(r"^Inst (\S+)", planned, re.MULTILINE), part)
-            part.rename(place)
-    return place
+            suite.unpack([name for name, _ in found], part)
+            (loader,) = part.glob("usr/lib/*/ld-linux-*.so.*")
+            folder = f"{place}/{loader.parent.relative_to(part)}"
+            for program in ("cargo", "rustc"):
+                changed = ["--set-interpreter", f"{folder}/{loader.name}", "--force-rpath", "--set-rpath", folder]
+                subprocess.run(["patchelf", *changed, str(part / "usr/bin" / program)], check=True)
+            for library in part.glob("usr/lib/*/libLLVM*.so.*"):  # its own path would count instead of the programs'
+                subprocess.run(["patchelf", "--remove-rpath", str(library)], check=True)
+            part.rename(made)
+    return made
 
 
 @contextmanager

@@ -66,11 +66,8 @@ def test_bcrypt_is_built_on_a_host(host: Host, rust: Path, crates: Crates, tmp_p
 
 @pytest.mark.needs("qemu-aarch64-static")
 def test_bcrypt_is_built_on_a_host_of_another_processor(arm: Host, crates: Crates, tmp_path: Path) -> None:
-    arm.lend(make_rust("arm64"), "/opt/rust")
+    arm.lend(make_rust("arm64", "/opt/rust"), "/opt/rust")
     arm.run("ln -s /opt/rust/usr/bin/cargo /opt/rust/usr/bin/rustc /usr/bin/")
-    arm.run(
-        "printf '/opt/rust%s\\n' /lib/aarch64-linux-gnu /usr/lib/aarch64-linux-gnu >/etc/ld.so.conf.d/rust.conf; ldconfig"
-    )
     furnish(arm, crates)
     with near_index(arm) as index:
         write_matrix(tmp_path, arm, index, "aarch64", package("bcrypt", crates, index, tmp_path))
