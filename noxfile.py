@@ -157,10 +157,7 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session(name="tests-system", default=False)
 def tests_system(session: nox.Session) -> None:
-    """Run the tests that need system packages, or much from the index; as root on Debian, install those first.
-
-    ``-- -m crates`` runs those that take crates of Debian's unstable archive, and many minutes, instead.
-    """
+    """Run the tests that need system packages, or much from the index; as root on Debian, install those first."""
     install(session, "tests_system")
     missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
     if missing and shutil.which("apt-get") and os.geteuid() == 0:

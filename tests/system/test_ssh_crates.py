@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.crates, pytest.mark.usefixtures("rust")]
 HOME = "/opt/cargo"
-CARGO = {"CARGO_HOME": HOME, "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0"}
+CARGO = {"CARGO_HOME": HOME, "CARGO_PROFILE_RELEASE_LTO": "off", "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0"}
 """What a build's ``env`` says: where cargo's configuration is, and not to take minutes for speed that no test needs."""
 
 
@@ -33,8 +33,9 @@ def crates() -> Crates:
 def furnish(host: Host, crates: Crates) -> None:
     """Have cargo on a host take crates from a directory, by a configuration that a build's ``env`` names."""
     host.lend(crates.folder, "/opt/crates")
-    (host.upper / HOME.lstrip("/")).mkdir(parents=True)
-    (host.upper / HOME.lstrip("/") / "config.toml").write_text(cargo_settings("/opt/crates"))
+    home = host.files / HOME.lstrip("/")
+    home.mkdir()
+    (home / "config.toml").write_text(cargo_settings("/opt/crates"))
 
 
 def fitted(name: str, crates: Crates, index: NearIndex, folder: Path, *, without: Collection[str] = ()) -> Path:
