@@ -24,7 +24,7 @@ from tasks.core.look import Ours
 from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
 from tasks.core.plan import PlanError
-from tasks.core.planning import RAISE, Knowledge, certain_questions, make_plan, settle
+from tasks.core.planning import Knowledge, certain_questions, make_plan, settle
 from tasks.core.retiring import retired
 from tasks.core.targets import Machine, PythonTag
 from tasks.core.upstream import Upstream
@@ -122,7 +122,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         _write_sdists(own, plan, chosen.plan)
     _write(chosen.plan, plan.to_json())
     _tell(plan, chosen, terminal)
-    if any(error.message.endswith(RAISE) for error in plan.errors):
+    if any(error.refused for error in plan.errors):
         return Refused.exit_code
     return Failed.exit_code if plan.errors else 0
 

@@ -50,9 +50,11 @@ class PlanError:
     target: str
     python: str
     message: str
+    refused: bool = False
+    """Whether a safety rule would have been broken, which the exit code says; the plan's file does not."""
 
     @classmethod
-    def of(cls, wanted: Wanted, message: str) -> PlanError:
+    def of(cls, wanted: Wanted, message: str, *, refused: bool = False) -> PlanError:
         """Say of a wanted wheel why it cannot be planned."""
         return cls(
             package=wanted.package,
@@ -60,6 +62,7 @@ class PlanError:
             target=wanted.target.name,
             python=wanted.python.tag,
             message=message,
+            refused=refused,
         )
 
 
@@ -156,8 +159,8 @@ def _lines(entries: Iterable[str]) -> str:
 
 
 def _line_of(kind: type[Skipped | PlanError]) -> Callable[[Skipped | PlanError], str]:
-    """Return what writes such a value, all of whose fields are text: there may be ten thousands of them."""
-    names = sorted(kind.__slots__)
+    """Return what writes such a value, whose fields are text but for one: there may be ten thousands of them."""
+    names = sorted({*kind.__slots__} - {"refused"})
     values = attrgetter(*names)
     line = "{" + ", ".join(f'"{name}": %s' for name in names) + "}"
     return lambda value: line % tuple(map(encode_basestring, values(value)))

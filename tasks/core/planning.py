@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     _Same = tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]
 
 
-RAISE = "raise the version"
-"""What to do about a component that is published of other sources: its version stands for them."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Knowledge:
     """What planning knows of the world."""
@@ -114,7 +110,7 @@ def make_plan(
             if isinstance(decision, Action):
                 decision = _unique(decision, each, planned)
         except (Unresolved, Unplannable) as error:
-            errors.append(PlanError.of(each, str(error)))
+            errors.append(PlanError.of(each, str(error), refused=isinstance(error, PublishedOtherwise)))
             continue
         if isinstance(decision, Skipped):
             skipped.append(decision)
@@ -139,6 +135,10 @@ def _instances(matrix: Matrix, actions: Iterable[Action]) -> list[Instance]:
     """Return the instances that the actions need, by name."""
     found = [matrix.instance(*place) for place in sorted({(action.instance, action.arch) for action in actions})]
     return list({instance.name: instance for instance in found}.values())
+
+
+class PublishedOtherwise(Unplannable):
+    """A component's version is published, and stands for other sources."""
 
 
 class _Decision:
@@ -168,7 +168,7 @@ class _Decision:
         if found is not None:
             if _is_component(wanted) and not self._look.is_as_planned(found, rules, action):
                 what = "is yanked" if found.yanked is not None else "was built of other sources or by other tools"
-                raise Unplannable(f"{found.filename} is published, and {what}; {RAISE}")
+                raise PublishedOtherwise(f"{found.filename} is published, and {what}; raise the version")
             return _skipped(wanted, str(release.version), "present", self._look.reason(found, rules, action))
         assert action is not None  # noqa: S101 - else it was raised
         return action
