@@ -176,6 +176,7 @@ class _Run:
         self._jobs: int | None = chosen.jobs
         self._with_checks: bool = not chosen.no_check
         self._plan = plan
+        self._beside: Path = chosen.plan.parent
         self._clock = _clock(os.environ)
         self._settings = read_pip_settings()
         self._shelf = Shelf()
@@ -191,7 +192,7 @@ class _Run:
                 self._shelf.put(Made(action=each.action, filename=each.wheel, sha256=each.sha256))
         every = [action for actions in todo.values() for action in actions]
         self._terminal.detail(f"fetching the sdists of {len(every)} actions")
-        sources, lacking = fetch_sources(every, CACHE / "sdists", self._settings)
+        sources, lacking = fetch_sources(every, CACHE / "sdists", self._settings, self._beside)
         outcomes = [
             ActionOutcome(
                 action=action,
@@ -253,7 +254,9 @@ class _Run:
                 shelf=self._shelf,
                 own_wheels=own,
                 own_projects=self._plan.own_projects,
-                requirement_sdists=RequirementSdists(url=self._plan.sdist_index, cache=CACHE, settings=self._settings),
+                requirement_sdists=RequirementSdists(
+                    url=self._plan.sdist_index, cache=CACHE, settings=self._settings, beside=self._beside
+                ),
                 with_checks=self._with_checks,
             )
             visit = Visit(worker, means)

@@ -12,7 +12,7 @@ from tasks.core.errors import BadInput, Failed, Refused
 from tasks.matrixcache import load
 from tasks.monorepo import runs
 from tasks.monorepo.distributions import distributions, tree_lines
-from tasks.monorepo.lint import judged, lint
+from tasks.monorepo.lint import lies_in, report
 from tasks.monorepo.packages import closure, packages
 from tasks.monorepo.sarif import sarif
 from tasks.monorepo.source_tree import read_tree
@@ -73,21 +73,21 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
 
 
 def _lint(chosen: argparse.Namespace, terminal: Console, matrix: Matrix, tree: Tree) -> int:
-    report = _report(matrix, tree, chosen.directories, options.matrix_path(chosen))
+    found = _report(matrix, tree, chosen.directories, options.matrix_path(chosen))
     if chosen.sarif:
-        _write(chosen.sarif, sarif(report))
+        _write(chosen.sarif, sarif(found))
     if chosen.json:
-        waived = [{**asdict(each.finding), "reason": each.reason} for each in report.waived]
-        console.emit_json({"findings": [asdict(each) for each in report.findings], "waived": waived})
+        waived = [{**asdict(each.finding), "reason": each.reason} for each in found.waived]
+        console.emit_json({"findings": [asdict(each) for each in found.findings], "waived": waived})
     else:
-        console.emit("".join(f"{finding}\n" for finding in report.findings))
-    terminal.info(_summary(report, tree, chosen.directories))
-    return Failed.exit_code if report.findings else 0
+        console.emit("".join(f"{finding}\n" for finding in found.findings))
+    terminal.info(_summary(found, tree, chosen.directories))
+    return Failed.exit_code if found.findings else 0
 
 
 def _list(chosen: argparse.Namespace, terminal: Console, _matrix: Matrix, tree: Tree) -> int:
     every = distributions(tree)
-    made = [each for each in every if _lies_in(each.directory, chosen.directories)]
+    made = [each for each in every if lies_in(each.directory, chosen.directories)]
     if chosen.json:
         console.emit_json({"components": [each.to_dict() for each in made]})
     else:
@@ -164,16 +164,11 @@ def _monorepo(chosen: argparse.Namespace, matrix: Matrix, tree: Tree) -> runs.Mo
 
 
 def _names(chosen: argparse.Namespace, repo: runs.Monorepo) -> list[str]:
-    return [name for name, package in repo.every.items() if _lies_in(package.directory, chosen.directories)]
+    return [name for name, package in repo.every.items() if lies_in(package.directory, chosen.directories)]
 
 
 def _report(matrix: Matrix, tree: Tree, directories: Sequence[str], path: Path) -> Report:
-    """Return what is wrong in some folders, everywhere if none is named."""
-    layout = tree.layout
-    places = {layout.component(each): each for each in tree.directories | tree.folders()}
-    waivers = [each for each in _components(matrix).waivers if _lies_in(places.get(each.component, ""), directories)]
-    found = ((each.file.removeprefix(layout.prefix).rpartition("/")[0] or ".", each) for each in lint(tree))
-    return judged([each for folder, each in found if _lies_in(folder, directories)], waivers, str(path))
+    return report(tree, _components(matrix).waivers, directories, str(path))
 
 
 def _addresses(directories: Sequence[Path], places: Collection[str], tree: Tree, base: Path) -> list[str]:
@@ -185,22 +180,18 @@ def _addresses(directories: Sequence[Path], places: Collection[str], tree: Tree,
         if not place.is_relative_to(top):
             raise BadInput(f"{directory}: does not lie below the build root {top}")
         address = place.relative_to(top).as_posix()
-        if not any(_lies_in(each, [address]) for each in places):
+        if not any(lies_in(each, [address]) for each in places):
             root = f"{tree.layout.prefix}{tree.layout.root}"
             raise BadInput(f"{directory}: no component lies there; name the folder of one, or one above such as {root}")
         addresses.append(address)
     return addresses
 
 
-def _lies_in(directory: str, chosen: Sequence[str]) -> bool:
-    return not chosen or any(each in {".", directory} or directory.startswith(f"{each}/") for each in chosen)
-
-
-def _summary(report: Report, tree: Tree, chosen: Sequence[str]) -> str:
+def _summary(found: Report, tree: Tree, chosen: Sequence[str]) -> str:
     components = [each for each in tree.builds if tree.layout.is_component(each.directory)]
-    number = console.number(sum(_lies_in(each.directory, chosen) for each in components), "component")
-    said = f"{number}: {console.number(len(report.findings), 'finding')}"
-    return f"{said}, {len(report.waived)} waived" if report.waived else said
+    number = console.number(sum(lies_in(each.directory, chosen) for each in components), "component")
+    said = f"{number}: {console.number(len(found.findings), 'finding')}"
+    return f"{said}, {len(found.waived)} waived" if found.waived else said
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -23,6 +23,7 @@ from tasks.core.errors import BadInput, Failed, Refused
 from tasks.core.look import Ours
 from tasks.core.moments import fixed_moment
 from tasks.core.nodes import nodes
+from tasks.core.plan import PlanError
 from tasks.core.planning import Knowledge, certain_questions, make_plan, settle
 from tasks.core.retiring import retired
 from tasks.core.targets import Machine, PythonTag
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from tasks.core.matrix import Matrix, Wanted
     from tasks.core.plan import Plan
     from tasks.core.releases import Project
+    from tasks.monorepo.planned import Planned
 
 CACHE = Path(".cache")
 
@@ -80,16 +82,19 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         index = options.chosen_index(chosen)
         begun = _begin(index, opened) if index and not chosen.retire else None
         loaded = load(path, CACHE / "matrix")
-        matrix = loaded.matrix
+        own = None if chosen.retire else _components(loaded.matrix, path, chosen.plan)
+        matrix = own.beside(loaded.matrix, _ANY_MACHINE) if own else loaded.matrix
         index = index or options.index_of(matrix, path)
         machine = _ANY_MACHINE if matrix.needs_machine else None
         every = matrices.wanted(matrix, machine)
-        wanted = _narrowed(every, chosen, path)
+        wanted = _narrowed(every, matrix, chosen, path)
         here = any(matrix.is_local(each.target.name) for each in wanted)
         if here:
             machine = _machine()
+            matrix = own.beside(loaded.matrix, machine) if own else matrix
             every = matrices.wanted(matrix, machine)
-            wanted = _narrowed(every, chosen, path)
+            wanted = _narrowed(every, matrix, chosen, path)
+        wanted, broken = _sound(wanted, own)
         public = opened.enter_context(PublicIndex(matrix.public_index, CACHE / "simple", default=default_index))
         _refuse_circle(public, index, matrix)
         if chosen.retire:
@@ -111,12 +116,16 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
         machine=None if machine is _ANY_MACHINE else machine,
     )
-    digest = loaded.digest or matrices.digest(matrix if here else matrices.elsewhere(matrix), machine)
-    plan = make_plan(_with_keys(matrix, path), digest, settled, known)
+    digest = loaded.digest or matrices.digest(loaded.matrix if here else matrices.elsewhere(loaded.matrix), machine)
+    plan = make_plan(_with_keys(matrix, path), digest, settled, known, broken)
+    if chosen.instance:
+        plan = replace(plan, actions=tuple(each for each in plan.actions if each.instance in chosen.instance))
     if chosen.explain:
         _explain(plan, chosen)
         return 0
-    _write(chosen.plan, plan)
+    if own:
+        _write_sdists(own, plan, chosen.plan)
+    _write(chosen.plan, plan.to_json())
     _tell(plan, chosen, terminal)
     if any(error.refused for error in plan.errors):
         return Refused.exit_code
@@ -214,11 +223,13 @@ def _top(url: str) -> str:
     return url.rstrip("/").removesuffix("/simple").removesuffix("/json")
 
 
-def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:
+def _narrowed(wanted: Sequence[Wanted], matrix: Matrix, chosen: argparse.Namespace, path: Path) -> list[Wanted]:
+    """Return what the options leave; of a target that names no instance, where it is built is found out later."""
+    fitting = {name.partition(",")[0] for name in matrix.instances}
     tests: dict[str, Callable[[Wanted, str], bool]] = {
         "package": lambda each, name: each.name == canonicalize_name(name),
         "target": lambda each, pattern: fnmatchcase(each.target.name, pattern),
-        "instance": lambda each, name: each.target.instance == name,
+        "instance": lambda each, name: each.target.instance == name or (name in fitting and not each.target.instance),
     }
     tests["explain"] = tests["package"]
     left = list(wanted)
@@ -265,12 +276,44 @@ def _remove(file: Path) -> None:
         raise BadInput(f"--plan {file}: no plan can be put there: {error.strerror}") from error
 
 
-def _write(file: Path, plan: Plan) -> None:
-    """Write the plan whole or not at all."""
+def _components(matrix: Matrix, path: Path, plan: Path) -> Planned | None:
+    """Return the components that the matrix asks for, where it names any."""
+    if matrix.components is None:
+        return None
+    from tasks.monorepo.planned import read_planned  # noqa: PLC0415 - 60 ms, for matrices with components
+
+    return read_planned(matrix.components, path, plan.with_suffix(".sources").name)
+
+
+def _sound(wanted: Sequence[Wanted], own: Planned | None) -> tuple[list[Wanted], list[PlanError]]:
+    """Part from what is wanted the components that are not to be built, with the reasons."""
+    reasons = own.broken if own else {}
+    sound = [each for each in wanted if each.name not in reasons]
+    return sound, [PlanError.of(each, why) for each in wanted for why in reasons.get(each.name, ())]
+
+
+def _write_sdists(own: Planned, plan: Plan, file: Path) -> None:
+    """Write the sdists that the plan names; what is there already is left as it is."""
+    for action in plan.actions:
+        data = own.sdists.get(action.sdist.filename)
+        place = file.parent / own.folder / action.sdist.filename
+        if data is not None and not _has(place, data):
+            _write(place, data)
+
+
+def _has(place: Path, data: bytes) -> bool:
+    try:
+        return place.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(plan.to_json())
+        partial.write_bytes(data)
         partial.replace(file)
     except OSError as error:
         partial.unlink(missing_ok=True)

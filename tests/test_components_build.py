@@ -142,6 +142,27 @@ def test_of_what_is_unchanged_nothing_is_built(built: Path, capsys: pytest.Captu
     assert inodes(built) == before
 
 
+COUNT = """\
+import sys
+started = []
+def hook(event, arguments):
+    if event in {"subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec"}:
+        started.append(arguments[0])
+sys.addaudithook(hook)
+from tasks.components import main
+assert main(["build", "--quiet"]) == 0
+print(len(started), file=sys.stderr)
+"""
+
+
+def test_of_what_is_unchanged_no_program_is_started(built: Path, here: Path) -> None:
+    assert built.is_dir()
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    command = [sys.executable, "-c", COUNT]
+    ran = subprocess.run(command, cwd=here, env=environment, check=True, capture_output=True, text=True)
+    assert ran.stderr == "0\n"
+
+
 def test_what_requires_a_changed_component_is_built_again_too(
     built: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,7 +280,7 @@ def test_a_script_has_to_run_a_function(here: Path, capsys: pytest.CaptureFixtur
     write(here, {TOOLS_BUILD: (here / TOOLS_BUILD).read_text().replace("newest:main", "newest")})
     assert main(["build"]) == 2
     assert said(capsys) == (
-        f"error: {TOOLS_BUILD}:1: a console script runs a function, found entry_point 'acme.tools.release.newest' of "
+        f"error: {TOOLS_BUILD}:26: a console script runs a function, found entry_point 'acme.tools.release.newest' of "
         "'newest-version'; write 'MODULE:FUNCTION'"
     )
 
@@ -269,7 +290,7 @@ def test_files_out_of_the_root_are_not_read(here: Path, capsys: pytest.CaptureFi
     write(here, {SLUG_BUILD: text, "gen/thing/BUILD": ""})
     assert main(["build"]) == 2
     assert said(capsys) == (
-        f"error: {SLUG_BUILD}:1: it depends on gen/thing, out of the root, which build does not read; "
+        f"error: {SLUG_BUILD}:8: it depends on gen/thing, out of the root, which build does not read; "
         "put a copy below the root"
     )
 
@@ -292,7 +313,7 @@ def test_what_depends_on_components_is_no_part_of_one(
     )
     assert main(["build"]) == 2
     assert said(capsys) == (
-        f"error: {SLUG_BUILD}:1: it depends on src/test/python/helpers, out of the root, which build does not read; "
+        f"error: {SLUG_BUILD}:8: it depends on src/test/python/helpers, out of the root, which build does not read; "
         "put a copy below the root"
     )
 

@@ -272,6 +272,18 @@ def test_each_console_script_has_to_start_from_both(here: Path, capsys: pytest.C
     )
 
 
+def test_a_pex_of_older_third_party_releases_than_pip_would_take_now_is_right(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a newer one was released since it was made; the component requires packaging>=24."""
+    (here / "constraints.txt").write_text("packaging==24.0\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(here / "constraints.txt"))
+    shutil.rmtree(here / TOOLS)
+    assert main(["build", "--quiet", CHOSEN]) == 0
+    monkeypatch.delenv("PIP_CONSTRAINT")
+    assert verified(capsys) == (0, [])
+
+
 def test_files_that_came_or_went_are_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / PEX).unlink()
     (here / TOOLS / "other.pex").write_bytes(b"")

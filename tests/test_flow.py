@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("MarkupSafe", "PyYAML", "coverage", "lazy-object-proxy")
+COMPONENTS = ("acme.release.notes", "acme.release.version", "acme.text.slug", "acme.tools.release")
 MODULES = ("coverage.tracer", "lazy_object_proxy.cext", "markupsafe._speedups", "yaml")
 INSTALLERS: dict[str, tuple[str, ...]] = {
     "pip": (sys.executable, "-m", "pip"),
@@ -141,7 +142,8 @@ def test_the_command_again_builds_nothing_and_rewrites_no_file_of_the_index(clon
 
 def test_another_build_of_the_plan_in_another_place_gives_the_same_wheels(clone: Clone, tmp_path: Path) -> None:
     python = str(clone.folder / ".nox/plan/bin/python")
-    planned = clone.run(python, "-m", "tasks.plan", "--target", "host", "--index", "nowhere", "--plan", "again.json")
+    here = ("--target", "host", "--target", "components")
+    planned = clone.run(python, "-m", "tasks.plan", *here, "--index", "nowhere", "--plan", "again.json")
     assert planned.returncode == 0, planned.stderr
     (tmp_path / "t").mkdir()
     build = (str(clone.folder / ".nox/build/bin/python"), "-m", "tasks.build", "--plan", "again.json", "--dist")
@@ -151,7 +153,7 @@ def test_another_build_of_the_plan_in_another_place_gives_the_same_wheels(clone:
     again = {path.name: path.read_bytes() for path in (tmp_path / "dist/wheels").glob("*.whl")}
     assert first == again
     assert {name.split("-", 1)[0].lower() for name in first} == {
-        package.replace("-", "_").lower() for package in PACKAGES
+        package.replace("-", "_").replace(".", "_").lower() for package in (*PACKAGES, *COMPONENTS)
     }
 
 

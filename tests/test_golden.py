@@ -108,6 +108,20 @@ def test_a_file_that_no_manifest_names_fails(copy: Path, capsys: pytest.CaptureF
     ]
 
 
+def test_whatever_lies_below_the_folder_has_to_be_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also a file in a folder of its own, one that is called a manifest, and a link that leads nowhere."""
+    folder = copy / OWN / "plan"
+    (folder / "deep").mkdir()
+    (folder / "deep/more.json").write_bytes(b"")
+    (folder / "deep/manifest.json").write_bytes(b"")
+    (folder / "link.json").symlink_to("gone.json")
+    assert main(["check", "plan"]) == 1
+    message = "manifest.json does not name it, so that nothing reads it: add it with golden -- add"
+    assert said(capsys) == [
+        f"{OWN}/plan/{name}: {message}" for name in ("deep/manifest.json", "deep/more.json", "link.json")
+    ]
+
+
 def test_a_folder_that_no_format_reads_fails(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copy / OWN / "plan").rename(copy / OWN / "plans")
     assert main(["check"]) == 1
@@ -115,6 +129,12 @@ def test_a_folder_that_no_format_reads_fails(copy: Path, capsys: pytest.CaptureF
         "tests/golden/plan: there are no golden files of plan; add some with golden -- add",
         "tests/golden/plans: no format has this name, so that nothing reads it",
     ]
+
+
+def test_a_file_beside_the_formats_fails(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / OWN / "loose.json").write_bytes(b"{}")
+    assert main(["check"]) == 1
+    assert said(capsys) == ["tests/golden/loose.json: no format has this name, so that nothing reads it"]
 
 
 def test_a_reader_that_finds_something_else_fails(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +178,7 @@ def test_a_major_version_may_accept_that_a_file_goes(copy: Path, capsys: pytest.
     assert main(["list", "plan"]) == 0
     shown = json.loads((copy / OWN / "plan/manifest.json").read_bytes())["files"][PLAN.name]["shows"]
     line = f"plan  {PLAN}  0.1.0  {shown}; no longer read since 1.0.0: plans live for a day"
-    assert said(capsys)[1:] == [line]
+    assert said(capsys)[2:] == [line]
 
 
 def git(*argv: str) -> None:
@@ -171,7 +191,7 @@ def test_a_file_that_goes_with_its_entry_is_missed_by_history(copy: Path, capsys
     git("add", "tests")
     git("commit", "--quiet", "--message=first")
     assert main(["check", "plan"]) == 0
-    assert capsys.readouterr().err == "2 golden files of 1 format: 0 findings\n"
+    assert capsys.readouterr().err == "3 golden files of 1 format: 0 findings\n"
     (copy / PLAN).unlink()
     edit(copy / OWN / "plan/manifest.json", lambda files: files.pop(PLAN.name))
     git("commit", "--quiet", "--all", "--message=gone")
@@ -214,7 +234,7 @@ def test_a_shallow_clone_says_that_it_is_one(
     monkeypatch.chdir(clone)
     assert main(["check", "plan"]) == 0
     assert capsys.readouterr().err == (
-        "2 golden files of 1 format: 0 findings, and the clone is shallow, so that git has only the last of the history "
+        "3 golden files of 1 format: 0 findings, and the clone is shallow, so that git has only the last of the history "
         "to compare them with\n"
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tasks import components, publish
+from tasks import build, components, plan, publish
 from tests.monorepos import ROOT, copy_example, write
 from tests.publishes import environment
 
@@ -79,6 +79,43 @@ def test_pip_installs_from_the_published_index_the_code_that_the_pex_runs(publis
         for program in ([tmp_path / "venv/bin/newest-version"], pex)
     ]
     assert outputs == ["10.0\n", "10.0\n"]
+
+
+def test_components_go_through_plan_build_and_publish_like_any_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy_example(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert plan.main(["--quiet"]) == 0
+    assert build.main(["--quiet"]) == 0
+    assert publish.main(["--quiet"]) == 0
+    wheels = {path.name: digest(path) for path in Path("dist/wheels").iterdir()}
+    assert len(wheels) == 4
+    record = json.loads(Path(f"dist/records/{SLUG}.json").read_bytes())
+    (source,) = record["predicate"]["buildDefinition"]["resolvedDependencies"][:1]
+    assert source["uri"] == "file:plan.sources/acme_text_slug-1.4.0.tar.gz"
+    assert plan.main(["--quiet", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["actions"] == []
+    # What `components -- build` makes of the same sources is the same to the byte, so the two never refuse each other.
+    assert components.main(["build", "--quiet"]) == 0
+    assert {path.name: digest(path) for path in OUT.rglob("*.whl")} == wheels
+
+
+def test_of_a_changed_component_the_dependants_are_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy_example(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    only = ["--package", "acme.text.slug", "--package", "acme.release.notes", "--package", "acme.release.version"]
+    for made in ("built", "kept"):
+        assert plan.main(["--quiet", *only]) == 0
+        assert build.main(["--quiet", "--json"]) == 0
+        assert {each["outcome"] for each in json.loads(capsys.readouterr().out)["actions"]} == {made}
+    change(tmp_path)
+    assert plan.main(["--quiet", *only]) == 0
+    assert build.main(["--quiet", "--json"]) == 0
+    done = {each["package"]: each["outcome"] for each in json.loads(capsys.readouterr().out)["actions"]}
+    assert done == {"acme.release.notes": "built", "acme.release.version": "kept", "acme.text.slug": "built"}
 
 
 def test_what_is_published_may_be_built_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

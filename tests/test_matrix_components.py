@@ -63,7 +63,7 @@ def test_addresses_are_relative_to_the_build_root(tmp_path: Path) -> None:
     assert [components.address(path) for path in ("a/b/src", "a/b/v", "a/b")] == ["src", "v", "."]
 
 
-def test_components_are_no_part_of_what_is_planned_yet(tmp_path: Path) -> None:
+def test_components_are_left_out_of_the_flat_form_and_of_its_digest(tmp_path: Path) -> None:
     matrix = parse(WHOLE.encode(), tmp_path / "m.yml")
     assert flat(matrix, None) == {"packages": {}}
     assert digest(parse(b"packages: {}\n", tmp_path / "m.yml"), None) == digest(matrix, None)

@@ -146,7 +146,9 @@ class Action:
             patches=tuple(Patch(**patch) for patch in data["patches"]),
             check=_check(data["check"]),
             native=bool(data["native"]),
-            needs={str(name): str(text) for name, text in data.get("needs", {}).items()},  # a plan of version 1 has none
+            needs={
+                str(name): str(text) for name, text in data.get("needs", {}).items()
+            },  # a plan of version 1 has none
         )
         if action.key != data["key"]:
             raise ValueError(f"its key is {data['key']}, but what it says has the key {action.key}")

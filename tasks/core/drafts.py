@@ -97,7 +97,7 @@ def draft(wanted: Wanted, release: Release, rules: Rules, patches: Mapping[str, 
         patches=patches_of(rules, patches),
         check=wanted.check,
         native=native,
-        needs=needs(wanted.target, wanted.python, native=native),
+        needs=needs(wanted.target, wanted.python, native=rules.native is not False),  # no wheel is not no machine code
     )
 
 

@@ -65,6 +65,10 @@ class Look:
             revision=rules.revision,
         )
 
+    def is_as_planned(self, found: ShelfWheel, rules: Rules, action: Action | None) -> bool:
+        """Whether installers get this wheel of ours, and it was built as it would be built now, as far as is known."""
+        return found.yanked is None and (found.recipe is None or self._same_recipe(found, found.recipe, rules, action))
+
     def reason(self, found: ShelfWheel, rules: Rules, action: Action | None) -> str:
         """Say why nothing is built; ``action`` is what would be built now, where that is known."""
         reason = f"on the index: {found.filename}"

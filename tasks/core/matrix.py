@@ -152,6 +152,8 @@ class PinnedSdist:
 
     url: str
     sha256: str
+    is_component: bool = False
+    """Whether it is made of a component's sources: then other sources need another version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

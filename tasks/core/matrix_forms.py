@@ -189,7 +189,8 @@ def _settings(name: str, found: At[Compact]) -> Settings:
 
 def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) -> Target | LocalTarget:
     raw = found.value
-    if raw.instance and _worker(found, raw.instance, raw.arch, instances) == LOCAL:
+    kind = _worker(found, raw.instance, raw.arch, instances)
+    if raw.instance and kind == LOCAL:
         return LocalTarget(
             name=name,
             instance=raw.instance,
@@ -242,15 +243,8 @@ def _flat_targets(
     made: dict[str, Target | LocalTarget] = {}
     for found in _flat_wheels(raw):
         wheel = found.value
-        local = _worker(found, wheel.platform_instance, wheel.platform_arch, instances) == LOCAL
-        target: Target | LocalTarget = (LocalTarget if local else Target)(
-            name=wheel.name,
-            instance=wheel.platform_instance,
-            arch=wheel.platform_arch,
-            platforms=wheel.platform_tag,
-            pythons=wheel.python,
-            exec_properties=wheel.exec_properties,
-        )
+        kind = _worker(found, wheel.platform_instance, wheel.platform_arch, instances)
+        target = _flat_target(wheel, wheel.platform_instance if kind == LOCAL else None)
         known = made.get(wheel.name, declared.get(wheel.name))
         if known is None:
             made[wheel.name] = target
@@ -260,6 +254,26 @@ def _flat_targets(
             every = dict.fromkeys([*(known.pythons or ()), *wheel.python])
             made[wheel.name] = replace(known, pythons=tuple(sorted(every)))
     return made
+
+
+def _flat_target(wheel: FlatWheel, local: str | None) -> Target | LocalTarget:
+    if local is None:
+        return Target(
+            name=wheel.name,
+            instance=wheel.platform_instance,
+            arch=wheel.platform_arch,
+            platforms=wheel.platform_tag,
+            pythons=wheel.python,
+            exec_properties=wheel.exec_properties,
+        )
+    return LocalTarget(
+        name=wheel.name,
+        instance=local,
+        arch=wheel.platform_arch,
+        platforms=wheel.platform_tag,
+        pythons=wheel.python,
+        exec_properties=wheel.exec_properties,
+    )
 
 
 def _flat_wheels(raw: RawMatrix) -> Iterator[At[FlatWheel]]:

@@ -16,7 +16,7 @@ from tasks.core.binaries import processor
 from tasks.core.matrix import CORE_CI, LOCAL, Instance, declared
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tasks.core.targets import Machine, PythonTag, Target
 
@@ -72,7 +72,7 @@ def properties_of(machine: Machine) -> dict[str, tuple[str, ...]]:
 
 
 def executors(instances: Mapping[str, Instance], machine: Machine | None) -> list[Executor]:
-    """Return the executors of a matrix in its order; ``machine`` is what a ``local`` one is, where it has been looked at."""
+    """Return the executors of a matrix in its order; ``machine`` is what a ``local`` one is, once looked at."""
     found = []
     for name, instance in instances.items():
         base, _, arch = name.partition(",arch=")
@@ -86,28 +86,37 @@ def executors(instances: Mapping[str, Instance], machine: Machine | None) -> lis
 
 
 def place(
-    what: str, target: Target, needed: Needs, instances: Mapping[str, Instance], machine: Machine | None
+    what: str,
+    target: Target,
+    needed: Needs,
+    instances: Mapping[str, Instance],
+    machine: Machine | None,
+    *,
+    prebuilt: Sequence[str] = (),
 ) -> tuple[str, str]:
-    """Return the instance and the processor that an action goes to; ``what`` names it. Raises :class:`NoExecutor`.
+    """Return the instance and the processor that an action goes to. Raises :class:`NoExecutor`.
 
+    For messages ``what`` names the action, ``MarkupSafe 3.0.3 for linux-arm64``, and ``prebuilt`` are the wheels of the
+    public index that would do as well.
     A target that names its instance is bound to it, unless that says it is something else: what it leaves open is made
     sure of when its worker opens. Any other target takes the first that says it is what is needed.
     """
-    every = executors(instances, machine)
     if target.instance:
         bound = declared(instances, target.instance, target.arch) or Instance(name=target.instance, worker=CORE_CI)
-        mine = next((each for each in every if each.name == bound.name), None)
-        wrong = [*lacks(needed, mine.properties, silent=True)] if mine else []
+        wrong = [*lacks(needed, bound.properties or {}, silent=True)]
         if wrong:
-            raise NoExecutor(_refusal(what, needed, f"bound to  {bound.name}: {'; '.join(wrong)}", target))
+            raise NoExecutor(_refusal(what, needed, f"bound to  {bound.name}: {'; '.join(wrong)}", target, prebuilt))
         return target.instance, target.arch
-    missing = {each: [*lacks(needed, each.properties)] for each in _for_processor(every, needed)}
-    for executor, wrong in missing.items():
+    tried = [
+        (executor, [*lacks(needed, executor.properties)])
+        for executor in _for_processor(executors(instances, machine), needed)
+    ]
+    for executor, wrong in tried:
         if not wrong:
-            return executor.instance, target.arch if ARCH in needed else executor.properties.get(ARCH, ("",))[0]
-    nearest = min(missing, key=lambda each: len(missing[each]), default=None)
-    near = f"nearest  {nearest.name}: {'; '.join(missing[nearest])}" if nearest else "nearest  there is no instance"
-    raise NoExecutor(_refusal(what, needed, near, target))
+            there = executor.properties.get(ARCH, ())
+            return executor.instance, target.arch if ARCH in needed or not there else there[0]
+    nearest, wrong = min(tried, key=lambda each: len(each[1]))
+    raise NoExecutor(_refusal(what, needed, f"nearest  {nearest.name}: {'; '.join(wrong)}", target, prebuilt))
 
 
 def lacks(needed: Needs, has: Properties, *, silent: bool = False) -> Iterator[str]:
@@ -144,13 +153,10 @@ def _for_processor(every: Iterable[Executor], needed: Needs) -> list[Executor]:
     return [each for each in all_of_them if each.name != each.instance or each.instance not in special]
 
 
-def _refusal(what: str, needed: Needs, near: str, target: Target) -> str:
+def _refusal(what: str, needed: Needs, near: str, target: Target, prebuilt: Sequence[str]) -> str:
     why = "building this sdist would cross-compile its native extensions" if ARCH in needed else "nothing can build it"
-    advice = (
-        f"Name another instance for {target.name}, or mend what the matrix says of it."
-        if target.instance
-        else "Add an instance with these properties, or rely on a prebuilt wheel."
-    )
+    add = "Name another instance" if target.instance else "Add an instance with these properties"
+    advice = f"{add}, or rely on a prebuilt wheel (upstream has {', '.join(prebuilt) or 'none'})."
     return f"{what}: {why}.\n  needs  {shown(needed)}\n  {near}\n{advice}"
 
 
@@ -159,9 +165,8 @@ def _of_platforms(platforms: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for tag in platforms:
         for name, text in _of_platform(tag):
-            if name == LIBC_VERSION and name in found:
-                text = min(found[name], text, key=_version)
-            found[name] = text
+            older = name == LIBC_VERSION and name in found
+            found[name] = min(found[name], text, key=_version) if older else text
     return found
 
 

@@ -53,7 +53,7 @@ class PlanError:
     python: str
     message: str
     refused: bool = False
-    """Whether a safety rule would have been broken: no executor is what the target is."""
+    """Whether a safety rule would have been broken: the exit code is that of a refusal."""
 
     @classmethod
     def of(cls, wanted: Wanted, message: str, *, refused: bool = False) -> PlanError:

@@ -97,19 +97,25 @@ def settle(wanted: Iterable[Wanted], ours: Ours) -> Settled:
     return Settled(skipped=tuple(skipped), open=tuple(left), warnings=frozenset(look.warnings))
 
 
-def make_plan(matrix: Matrix, digest: str, settled: Settled, known: Knowledge) -> Plan:
-    """Decide every wheel that is still open; one that cannot be planned leaves the others planned."""
+def make_plan(
+    matrix: Matrix, digest: str, settled: Settled, known: Knowledge, broken: Iterable[PlanError] = ()
+) -> Plan:
+    """Decide every wheel that is still open; one that cannot be planned leaves the others planned.
+
+    ``broken`` is what is known before not to be plannable.
+    """
     decide = _Decision(known, matrix.instances)
     planned: dict[_Same, tuple[Action, Wanted]] = {}
     skipped = list(settled.skipped)
-    errors: list[PlanError] = []
+    errors = [*broken]
     for each in sorted(settled.open, key=_wanted_order):
         try:
             decision = decide(each)
             if isinstance(decision, Action):
                 decision = _unique(decision, each, planned)
         except (Unresolved, Unplannable, NoExecutor) as error:
-            errors.append(PlanError.of(each, str(error), refused=isinstance(error, NoExecutor)))
+            refused = isinstance(error, (NoExecutor, PublishedOtherwise))
+            errors.append(PlanError.of(each, str(error), refused=refused))
             continue
         if isinstance(decision, Skipped):
             skipped.append(decision)
@@ -134,6 +140,10 @@ def _instances(matrix: Matrix, actions: Iterable[Action]) -> list[Instance]:
     """Return the instances that the actions need, by name."""
     found = [matrix.instance(*place) for place in sorted({(action.instance, action.arch) for action in actions})]
     return list({instance.name: instance for instance in found}.values())
+
+
+class PublishedOtherwise(Unplannable):
+    """A component's version is published, and stands for other sources."""
 
 
 class _Decision:
@@ -163,10 +173,14 @@ class _Decision:
                 raise
             action = None
         if found is not None:
+            if _is_component(wanted) and not self._look.is_as_planned(found, rules, action):
+                what = "is yanked" if found.yanked is not None else "was built of other sources or by other tools"
+                raise PublishedOtherwise(f"{found.filename} is published, and {what}; raise the version")
             return _skipped(wanted, str(release.version), "present", self._look.reason(found, rules, action))
         assert action is not None  # noqa: S101 - else it was raised
         what = f"{wanted.package} {action.version} for {wanted.target.name}"
-        instance, arch = place(what, wanted.target, action.needs, self._instances, self._machine)
+        served = self._upstream.wheels_for(wanted, release, native=native)
+        instance, arch = place(what, wanted.target, action.needs, self._instances, self._machine, prebuilt=served)
         return replace(action, instance=instance, arch=arch)
 
     def _release(self, wanted: Wanted) -> Release:
@@ -175,6 +189,10 @@ class _Decision:
         resolution = self._upstream.resolve(wanted)
         self.warnings.update(resolution.warnings)
         return resolution.release
+
+
+def _is_component(wanted: Wanted) -> bool:
+    return wanted.sdist is not None and wanted.sdist.is_component
 
 
 def _unique(action: Action, wanted: Wanted, planned: Mapping[_Same, tuple[Action, Wanted]]) -> Action | Skipped:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
+from tasks.monorepo.layout_rules import build_file
 from tasks.monorepo.tree import Address, parse_address
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from tasks.monorepo.build_file import BuildFile
     from tasks.monorepo.tree import Tree
-    from tasks.monorepo.values import Target
+    from tasks.monorepo.values import PlacedNote, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class Script:
 
     name: str
     entry_point: str | None
+    line: int
+    """Where it says so, else where it begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class Distribution:
     name: str
     version: str
     """As its BUILD file says; PEP 440 is for who builds it."""
+    version_line: int
     directory: str
     """Its folder, below the build root."""
     scripts: tuple[Script, ...]
@@ -41,8 +45,8 @@ class Distribution:
     """The third-party requirements that it has, by their normalised names, sorted."""
     files: tuple[str, ...]
     """The files that it holds, its own and those copied in, below the build root, sorted."""
-    elsewhere: tuple[str, ...] = ()
-    """The folders out of the roots that it depends on, sorted: their files are not read."""
+    elsewhere: tuple[PlacedNote, ...] = ()
+    """The folders out of the roots that it depends on, each with its place, sorted: their files are not read."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
@@ -96,10 +100,11 @@ def _distribution(build: BuildFile, target: Target, tree: Tree) -> Distribution:
             elif named.directory in tree.elsewhere or (
                 named.directory in tree.directories and not tree.layout.is_inside(named.directory)
             ):
-                elsewhere.add(named.directory)
+                elsewhere.add((build_file(address.directory), said.line, named.directory))
     return Distribution(
         name=target.provides.name.value,
         version=target.provides.version.value,
+        version_line=target.provides.version.line,
         directory=build.directory,
         scripts=tuple(_script(address.name, tree.targets[address]) for address in _binaries(target, build, tree)),
         requires=tuple(sorted(requires - {target.provides.name.value})),
@@ -116,4 +121,5 @@ def _binaries(target: Target, build: BuildFile, tree: Tree) -> list[Address]:
 
 
 def _script(name: str, binary: Target) -> Script:
-    return Script(name=name, entry_point=binary.entry_point.value if binary.entry_point else None)
+    said = binary.entry_point
+    return Script(name=name, entry_point=said.value if said else None, line=said.line if said else binary.line)

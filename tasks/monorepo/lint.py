@@ -111,6 +111,20 @@ def judged(found: Iterable[Finding], waivers: Sequence[Waiver], matrix: str) -> 
     return Report(findings=_sorted(findings), waived=tuple(waived))
 
 
+def report(tree: Tree, waivers: Iterable[Waiver], directories: Sequence[str], matrix: str) -> Report:
+    """Return what is wrong in some folders, everywhere if none is named; ``matrix`` is the file of the waivers."""
+    layout = tree.layout
+    places = {layout.component(each): each for each in tree.directories | tree.folders()}
+    asked = [each for each in waivers if lies_in(places.get(each.component, ""), directories)]
+    found = ((each.file.removeprefix(layout.prefix).rpartition("/")[0] or ".", each) for each in lint(tree))
+    return judged([each for folder, each in found if lies_in(folder, directories)], asked, matrix)
+
+
+def lies_in(directory: str, chosen: Sequence[str]) -> bool:
+    """Whether a folder is one of those chosen, or below one; where none is chosen, all are."""
+    return not chosen or any(each in {".", directory} or directory.startswith(f"{each}/") for each in chosen)
+
+
 def _finding(tree: Tree, rule: str, file: str, line: int, message: str) -> Finding:
     layout = tree.layout
     component = layout.component(file.rpartition("/")[0] or ".")

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from tasks.core.errors import BadInput
 from tasks.monorepo.dependency_rules import no_two_distributions_have_one_name
 from tasks.monorepo.distributions import distributions
+from tasks.monorepo.layout_rules import build_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tasks.monorepo.distributions import Distribution
     from tasks.monorepo.tree import Tree
 
+BACKEND = "hatchling==1.33.0"
+"""What builds each wheel and sdist: the version of ``requirements/components.txt``, since the bytes depend on it."""
 SNAPSHOT = "-SNAPSHOT"
 """The end of a version that is not released yet: ``.dev<commits>`` is built of it."""
 
@@ -57,10 +61,11 @@ def pep440(version: str, commits: Callable[[], int]) -> str:
         raise ValueError(f"expected a version as PEP 440 writes it, {SNAPSHOT} after it or not") from None
 
 
-def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
+def packages(tree: Tree, commits: Callable[[], int], *, but: Collection[str] = ()) -> dict[str, Package]:
     """Return what is built of each component by the names of the distributions, each after those that it requires.
 
-    Raises :class:`BadInput` with all that keeps components from being built.
+    Raises :class:`BadInput` with all that keeps components from being built; what :func:`unbuildable` says of the
+    distributions in ``but`` does not.
     """
     made = distributions(tree)
     every = {each.name: each for each in made}
@@ -71,8 +76,8 @@ def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
         try:
             versions[each.name] = pep440(each.version, commits)
         except ValueError as error:
-            problems.append(f"{tree.layout.prefix}{each.directory}/BUILD:1: {error}, found '{each.version}'")
-        problems += _unbuildable(each, tree)
+            problems.append(f"{_file(each, tree)}:{each.version_line}: {error}, found '{each.version}'")
+        problems += () if each.name in but else _unbuildable(each, tree)
     if problems:
         raise BadInput(*problems)
     try:
@@ -84,6 +89,12 @@ def packages(tree: Tree, commits: Callable[[], int]) -> dict[str, Package]:
     return {name: _package(every[name], versions, tree) for name in order}
 
 
+def unbuildable(tree: Tree) -> dict[str, tuple[str, ...]]:
+    """Return what lint allows and no backend can build, by the names of the distributions."""
+    found = {each.name: tuple(_unbuildable(each, tree)) for each in distributions(tree)}
+    return {name: messages for name, messages in found.items() if messages}
+
+
 def closure(names: Collection[str], every: Mapping[str, Package]) -> tuple[str, ...]:
     """Return some packages and all that they require in some way, in the order of ``every``."""
     found, ahead = set[str](), list(names)
@@ -93,6 +104,11 @@ def closure(names: Collection[str], every: Mapping[str, Package]) -> tuple[str, 
             found.add(name)
             ahead += every[name].requires
     return tuple(name for name in every if name in found)
+
+
+def sdist_name(package: Package) -> str:
+    """Return the file name of a package's sdist (PEP 625)."""
+    return f"{canonicalize_name(package.name).replace('-', '_')}-{package.version}.tar.gz"
 
 
 def key_of(package: Package, digests: Mapping[str, str], requires: Mapping[str, str], tools: Mapping[str, str]) -> str:
@@ -116,13 +132,17 @@ def differences(found: Mapping[str, str], expected: Mapping[str, str], *, here: 
 
 
 def _unbuildable(each: Distribution, tree: Tree) -> Iterator[str]:
-    place = f"{tree.layout.prefix}{each.directory}/BUILD:1"
-    for folder in each.elsewhere:
+    for file, line, folder in each.elsewhere:
+        place = f"{tree.layout.prefix}{file}:{line}"
         yield f"{place}: it depends on {folder}, out of the root, which build does not read; put a copy below the root"
     for script in each.scripts:
         if ":" not in (script.entry_point or ""):
             message = f"a console script runs a function, found entry_point '{script.entry_point}' of '{script.name}'"
-            yield f"{place}: {message}; write 'MODULE:FUNCTION'"
+            yield f"{_file(each, tree)}:{script.line}: {message}; write 'MODULE:FUNCTION'"
+
+
+def _file(each: Distribution, tree: Tree) -> str:
+    return tree.layout.prefix + build_file(each.directory)
 
 
 def _package(each: Distribution, versions: Mapping[str, str], tree: Tree) -> Package:
@@ -146,7 +166,7 @@ def _pyproject(name: str, version: str, required: list[str], scripts: Mapping[st
     included = sorted({path.partition("/")[0] for path in files})
     lines = [
         "[build-system]",
-        'requires = ["hatchling"]',
+        f"requires = [{_quoted(BACKEND)}]",
         'build-backend = "hatchling.build"',
         "",
         "[project]",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -14,8 +15,6 @@ from tasks.services.public_index import NoSuchProject, PublicIndex
 from tasks.services.sources import fetch_sources
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tasks.core.actions import Action
     from tasks.core.releases import Project
     from tasks.services.pip_config import PipSettings
@@ -30,6 +29,8 @@ class RequirementSdists:
     """The index, as the plan names it: without user info. pip's configuration may add that."""
     cache: Path
     settings: PipSettings
+    beside: Path = Path()
+    """The plan's folder."""
     _pages: dict[str, Project] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -44,7 +45,7 @@ class RequirementSdists:
     def fetch(self, action: Action) -> Sources:
         """Return the sdist, fetched and its digest checked, and the patches. Raises :class:`Failed`."""
         try:
-            sources, lacking = fetch_sources([action], self.cache / "sdists", self.settings)
+            sources, lacking = fetch_sources([action], self.cache / "sdists", self.settings, self.beside)
         except (ServiceFailed, Refused) as error:
             raise Failed(str(error)) from error
         if action.key in lacking:

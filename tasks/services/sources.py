@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.core.addresses import path_of
 from tasks.core.errors import BadInput, Refused, ServiceFailed, SpareTireError
 from tasks.services.download import fetch_file
 from tasks.threads import side_by_side
@@ -35,16 +36,17 @@ class Sources:
 
 
 def fetch_sources(
-    actions: Sequence[Action], cache: Path, settings: PipSettings
+    actions: Sequence[Action], cache: Path, settings: PipSettings, beside: Path = Path()
 ) -> tuple[dict[str, Sources], dict[str, SpareTireError]]:
     """Return the sources of each action by its key, and for those that cannot have them why.
 
-    An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. Wrong digests are
+    An sdist lies in ``cache/<sha256>/<file name>``; one that is there is not asked for. A relative ``file:`` URL is
+    one ``beside`` the plan, in its folder. Wrong digests are
     :class:`Refused`, what is not to be had is :class:`ServiceFailed`, which is raised where that is so of all.
     """
     wanted = {action.sdist.sha256: action.sdist for action in actions}
     places = {sha256: _place(cache, sdist) for sha256, sdist in sorted(wanted.items())}
-    found = _fetch({place: wanted[sha256] for sha256, place in places.items()}, settings)
+    found = _fetch({place: _located(wanted[sha256], beside) for sha256, place in places.items()}, settings)
     sources: dict[str, Sources] = {}
     lacking: dict[str, SpareTireError] = {}
     for action in actions:
@@ -94,6 +96,12 @@ def _place(cache: Path, sdist: Sdist) -> Path:
             f"the plan has an sdist {sdist.filename!r} with the sha256 {sdist.sha256!r}, which cannot be; plan again"
         )
     return cache.absolute() / sdist.sha256 / sdist.filename
+
+
+def _located(sdist: Sdist, beside: Path) -> Sdist:
+    if not sdist.url.startswith("file:") or sdist.url.startswith("file:/"):
+        return sdist
+    return replace(sdist, url=(beside / path_of(sdist.url)).absolute().as_uri())
 
 
 def _patch(patch: Patch) -> Path:

@@ -1358,7 +1358,7 @@ def _drive(shop: Workshop, source: str, variables: Mapping[str, str], met: Seque
 # The last words of a build whose compiler failed: they name a program, and not what is wrong.
 SAYS_NOTHING = re.compile(
     r"exit (?:code|status)|non-zero|subcommand failed|could not compile|failed with code|configuration failed"
-    r"|\bError \d+$|CompileError|A full log can be found|For more information",
+    r"|\bError \d+$|CompileError|A full log can be found|For more information|^-- Output captured from std",
     re.IGNORECASE,
 )
 # A command line of a compiler, or what a build tool prints before one that failed.
@@ -1370,12 +1370,13 @@ DIAGNOSTICS = tuple(
         re.compile,
         (
             r"\S[^:]*:\d+(?::\d+)?: (?:fatal )?error: .+",  # gcc, clang, gfortran of late
-            r"error(?:\[E\d+\])?: (?!aborting due|could not compile|command |subprocess|`cargo).+",  # rustc
+            r"error(?:\[E\d+\])?: (?!aborting due|could not compile|command |subprocess|`cargo).+",  # rustc, cargo
             r"\S+\.p(?:yx|xd|xi):\d+:\d+: .+",  # Cython
             r"(?:\S+:\d+:\d+: )?ERROR: .+",  # Meson
             r"CMake Error.*",
             r"(?:\S*/)?ld(?:\.\w+)?: (?:error: )?(?:cannot find|library not found|undefined).*",
             r".*: undefined reference to .+",
+            r"\S+: error while loading shared libraries: .+",  # the program itself does not start
         ),
     )
 )

@@ -6,6 +6,7 @@ from tasks.monorepo.build_file import DEPENDANT_KINDS, BuildFile, Unreadable, re
 from tasks.monorepo.values import Exported, Glob, Said, SetupPy, Sources, Target
 
 DOCUMENTED = """\
+# License boilerplate omitted
 import os
 
 
@@ -17,12 +18,16 @@ python_library(
   sources = rglobs('*.py'),
   dependencies = [
     '3rdparty/python:twitter.common.app',
+    '3rdparty/python:twitter.common.log',
     # Source dependencies are always referenced without a ':'.
     'src/main/python/apache/thermos/common',
+    'src/main/python/apache/thermos/config',
+    'src/main/python/apache/thermos/core',
   ],
 )
 
-# Binary target for thermos_runner.pex. Nothing should depend on this.
+# Binary target for thermos_runner.pex. Nothing should depend on this - it's only used as an
+# argument to ./pants binary.
 python_binary(
   name = 'thermos_runner',
   # Use entry_point, not source so the files used here are the same ones tests see.
@@ -34,18 +39,25 @@ python_binary(
 )
 
 # The public library that everyone importing the runner symbols uses.
+# The test targets and any other dependent source code should depend on this.
 python_library(
   name = 'runner',
   dependencies = [
+    # Again, notice that we depend only on the single private target from this BUILD file here.
     ':_runner',
   ],
-  # We always provide a setup_py.
+  # We always provide a setup_py. This will cause any dependee libraries to automatically
+  # reference this library in their requirements.txt rather than copy the source files into their
+  # sdist.
   provides = setup_py(
     # Conventionally named and versioned.
     name = 'apache.thermos.runner',
     version = open(os.path.join(get_buildroot(), '.auroraversion')).read().strip().upper(),
   ).with_binaries({
     # Every binary in this file should also be repeated here.
+    # Always use the dict-form of .with_binaries so that commands with dashes in their names are
+    # supported.
+    # The console script name is always the same as the PEX with .pex stripped.
     'thermos_runner': ':thermos_runner',
   }),
 )
@@ -82,33 +94,36 @@ def test_the_documented_form_is_read_as_its_users_write_it() -> None:
         Target(
             kind="python_library",
             name="_runner",
-            line=6,
-            sources=Sources(line=9, glob=Glob(function="rglobs", patterns=("*.py",))),
+            line=7,
+            sources=Sources(line=10, glob=Glob(function="rglobs", patterns=("*.py",))),
             dependencies=(
-                Said("3rdparty/python:twitter.common.app", 11),
-                Said("src/main/python/apache/thermos/common", 13),
+                Said("3rdparty/python:twitter.common.app", 12),
+                Said("3rdparty/python:twitter.common.log", 13),
+                Said("src/main/python/apache/thermos/common", 15),
+                Said("src/main/python/apache/thermos/config", 16),
+                Said("src/main/python/apache/thermos/core", 17),
             ),
-            dependencies_line=10,
+            dependencies_line=11,
         ),
         Target(
             kind="python_binary",
             name="thermos_runner",
-            line=18,
-            entry_point=Said("apache.thermos.bin.thermos_runner", 21),
-            dependencies=(Said(":_runner", 24),),
-            dependencies_line=22,
+            line=23,
+            entry_point=Said("apache.thermos.bin.thermos_runner", 26),
+            dependencies=(Said(":_runner", 29),),
+            dependencies_line=27,
         ),
         Target(
             kind="python_library",
             name="runner",
-            line=29,
-            dependencies=(Said(":_runner", 32),),
-            dependencies_line=31,
+            line=35,
+            dependencies=(Said(":_runner", 39),),
+            dependencies_line=37,
             provides=SetupPy(
-                name=Said("apache.thermos.runner", 37),
-                version=Said("0.23.0-SNAPSHOT", 38),
-                line=35,
-                binaries=(Exported(script="thermos_runner", address=":thermos_runner", line=41),),
+                name=Said("apache.thermos.runner", 46),
+                version=Said("0.23.0-SNAPSHOT", 47),
+                line=44,
+                binaries=(Exported(script="thermos_runner", address=":thermos_runner", line=53),),
             ),
         ),
     )
@@ -241,6 +256,10 @@ def test_tests_are_declared_outside_the_root_only() -> None:
         (
             "python_library(name = 'a:b')",
             "BUILD:1: python_library: name: expected a name without ':', '/' and spaces, found 'a:b'",
+        ),
+        (
+            r"python_library(name = 'a\\b')",
+            "BUILD:1: python_library: name: expected a name without ':', '/' and spaces, found 'a\\b'",
         ),
         ("python_library(**x)", "BUILD:1: expected name = value, found **x"),
         (

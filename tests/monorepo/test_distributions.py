@@ -15,6 +15,7 @@ BASE = f"{ROOT}/acme/base"
 LIBRARY = Distribution(
     name="acme.base.lib",
     version="1.2.0-SNAPSHOT",
+    version_line=11,
     directory=f"{BASE}/lib",
     scripts=(),
     requires=(),
@@ -24,8 +25,9 @@ LIBRARY = Distribution(
 TOOLS = Distribution(
     name="acme.base.tool",
     version="1.2.0-SNAPSHOT",
+    version_line=26,
     directory=f"{BASE}/tool",
-    scripts=(Script(name="my-tool", entry_point="acme.base.tool.cli:main"),),
+    scripts=(Script(name="my-tool", entry_point="acme.base.tool.cli:main", line=13),),
     requires=("acme.base.lib",),
     third_party=(),
     files=(f"{BASE}/tool/__init__.py", f"{BASE}/tool/cli.py"),
@@ -54,7 +56,7 @@ def test_a_binary_without_an_entry_point_is_listed_all_the_same() -> None:
     (_, tool) = distributions(
         tree_of(changed({TOOL: ("entry_point = 'acme.base.tool.cli:main'", "source = 'cli.py'")}))
     )
-    assert tool.scripts == (Script(name="my-tool", entry_point=None),)
+    assert tool.scripts == (Script(name="my-tool", entry_point=None, line=11),)
 
 
 def test_distributions_are_shown_with_what_they_need() -> None:

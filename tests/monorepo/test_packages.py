@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
 from tasks.core.errors import BadInput
-from tasks.monorepo.packages import Package, closure, differences, key_of, packages, pep440
+from tasks.monorepo.packages import BACKEND, Package, closure, differences, key_of, packages, pep440
 from tests.monorepo.trees import CONFORMING, LIB, TOOL, tree_of
 
 BASE = Package(name="a.b.c", version="1", directory="a/b/c", pyproject="x", files={}, requires=("d.e.f",))
@@ -53,6 +54,11 @@ def test_a_component_is_a_project_as_pep_621_describes_it() -> None:
     assert package.files["acme/base/tool/cli.py"] == "src/main/python/acme/base/tool/cli.py"
 
 
+def test_the_backend_is_that_of_the_lock() -> None:
+    lock = (Path(__file__).parents[2] / "requirements/components.txt").read_text(encoding="utf-8")
+    assert f"\n{BACKEND} \\\n" in lock, "requirements/components.txt has another version: change BACKEND to it"
+
+
 def test_each_component_comes_after_those_that_it_requires() -> None:
     every = packages(tree_of(CONFORMING), lambda: 7)
     assert list(every) == ["acme.base.lib", "acme.base.tool"]
@@ -73,7 +79,7 @@ def test_a_version_that_is_none_is_named_with_its_file() -> None:
     with pytest.raises(BadInput) as raised:
         packages(tree_of({**CONFORMING, TOOL: wrong}), lambda: 7)
     assert raised.value.messages == (
-        f"{TOOL}:1: expected a version as PEP 440 writes it, -SNAPSHOT after it or not, found 'x'",
+        f"{TOOL}:26: expected a version as PEP 440 writes it, -SNAPSHOT after it or not, found 'x'",
     )
 
 
@@ -118,3 +124,12 @@ def test_a_requirement_is_taken_from_the_requirements_file(text: str) -> None:
     tree = replace(tree_of(CONFORMING), requirements={canonicalize_name("PyYAML"): (text,)})
     project = tomllib.loads(packages(tree, lambda: 7)["acme.base.lib"].pyproject)["project"]
     assert project["dependencies"] == [text]
+
+
+def test_every_requirement_of_every_name_is_taken() -> None:
+    marked = ('PyYAML==6; os_name == "nt"', 'PyYAML==5; os_name != "nt"')
+    both = CONFORMING[LIB].replace("'3rdparty/python:PyYAML'", "'3rdparty/python:PyYAML', '3rdparty/python:requests'")
+    listed = {canonicalize_name("PyYAML"): marked, canonicalize_name("requests"): ("requests>=2",)}
+    tree = replace(tree_of({**CONFORMING, LIB: both}), requirements=listed)
+    project = tomllib.loads(packages(tree, lambda: 7)["acme.base.lib"].pyproject)["project"]
+    assert project["dependencies"] == [*marked, "requests>=2"]

@@ -102,6 +102,18 @@ def test_each_rule_is_checked() -> None:
             id="R2: two",
         ),
         pytest.param(
+            {
+                LIB: CONFORMING[LIB]
+                + "resources(name='_x', sources=['__init__.py'], provides = setup_py(name='acme.base.lib', version='1.2.0-SNAPSHOT'))"
+            },
+            [
+                "…/lib/BUILD:14 R2 '_x' provides a distribution, as 'lib' in line 3 does; leave its provides out",
+                "…/lib/BUILD:14 R11 'acme.base.lib' is the distribution of '…/lib', too, as pip reads names; rename one of them",
+                "…/lib/BUILD:14 R11 …/lib/__init__.py: is in the distribution of '…/lib', too; keep it in one, and depend on that",
+            ],
+            id="R2: two, of any kind",
+        ),
+        pytest.param(
             {LIB: ("python_library(", "resources(")},
             ["…/lib/BUILD:3 R2 a target of resources provides the distribution; write: python_library("],
             id="R2: no library",
@@ -301,6 +313,11 @@ def test_each_rule_is_checked() -> None:
             id="R6: another script",
         ),
         pytest.param(
+            {TOOL: ("'my-tool': ", "'My-Tool': ")},
+            ["…/tool/BUILD:28 R6 the console script 'My-Tool' runs the binary 'my-tool'; write: 'my-tool': ':my-tool'"],
+            id="R6: another case",
+        ),
+        pytest.param(
             {TOOL: CONFORMING[TOOL].replace("my-tool", "my-tool.pex")},
             ["…/tool/BUILD:11 R6 'my-tool.pex' is named like its file; write: name = 'my-tool',"],
             id="R6: the name of the file",
@@ -458,9 +475,28 @@ def test_each_rule_is_checked() -> None:
             id="R9: a keyword",
         ),
         pytest.param(
+            {
+                TOOL: CONFORMING[TOOL]
+                .replace("my-tool", "one")
+                .replace("{\n    'one': ':one',\n  }", "one = ':one', two = ':two'")
+                + "python_binary(name = 'two', entry_point = 'acme.base.tool.cli', dependencies = [':_tool'])\n"
+            },
+            [
+                "…/tool/BUILD:27 R9 'one' is a keyword, which can hold no dash; write the dict form: .with_binaries({'one': ':one', 'two': ':two'})"
+            ],
+            id="R9: two keywords, said once",
+        ),
+        pytest.param(
             {TOOL: ("'my-tool': ':my-tool',", "'my-tool': ':my-tool', 'x': ':_tool'")},
             ["…/tool/BUILD:28 R9 ':_tool' is no binary of this file; write: .with_binaries({'my-tool': ':my-tool'})"],
             id="R9: no binary",
+        ),
+        pytest.param(
+            {TOOL: ("'my-tool': ':my-tool',", "'my-tool': ':my-tool', 'x': 'src/main/python/acme/base/lib:my-tool'")},
+            [
+                "…/tool/BUILD:28 R9 '…/lib:my-tool' is no binary of this file; write: .with_binaries({'my-tool': ':my-tool'})"
+            ],
+            id="R9: a binary of another file",
         ),
         pytest.param(
             {LIB: ("  ),\n)", "  ).with_binaries({'x': ':x'}),\n)")},
@@ -516,6 +552,13 @@ def test_each_rule_is_checked() -> None:
                 "…/tool/BUILD:18 R3 the distribution holds no file; write: sources = rglobs('*.py'),",
             ],
             id="R10: no private sources",
+        ),
+        pytest.param(
+            {TOOL: ("python_library(\n  name = '_tool'", "resources(\n  name = '_tool'")},
+            [
+                "…/tool/BUILD:3 R10 there are binaries, and no private library for them; write: python_library(name = '_tool', sources = rglobs('*.py'), dependencies = [...])"
+            ],
+            id="R10: a private target that is no library",
         ),
         pytest.param(
             {TOOL: "python_binary(name = 'run', entry_point = 'acme.base.lib', dependencies = [':_tool'])", TEST: None},
@@ -679,6 +722,13 @@ def test_a_waiver_that_lets_nothing_pass_is_a_finding(component: str, rule: str)
         "BUILD:5 R3 globs",
         f"m.yml:9 waiver {component} does not break {rule}; leave this waiver out",
     ]
+    assert report.waived == ()
+
+
+def test_a_waiver_of_r1_waives_no_rule_whose_number_begins_so() -> None:
+    found = Finding(file="BUILD", line=5, rule="R11", component="a.b.c", message="a cycle")
+    report = judged([found], [waiver("a.b.c", "R1")], "m.yml")
+    assert [each.rule for each in report.findings] == ["R11", "waiver"]
     assert report.waived == ()
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from sarif_pydantic import Sarif
 
 from tasks.monorepo.lint import Report, Waived
@@ -56,6 +57,14 @@ def test_another_reader_of_sarif_takes_it() -> None:
     found = log.runs[0].results
     assert found is not None
     assert [(each.rule_id, each.message.text) for each in found] == [("R3", "<globs>"), ("R11", "a → b")]
+
+
+def test_that_reader_refuses_what_is_no_sarif() -> None:
+    """So that it is more than a reader of JSON."""
+    log = json.loads(sarif(REPORT))
+    del log["runs"][0]["results"][0]["message"]
+    with pytest.raises(ValueError, match="message"):
+        Sarif.model_validate(log)
 
 
 def test_what_the_standard_requires_is_there() -> None:

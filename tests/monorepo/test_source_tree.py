@@ -183,6 +183,14 @@ def test_a_symbolic_link_that_leads_out_or_astray_is_refused(here: Path, target:
     assert problems(here) == [f"{ROOT}/acme/base/lib/link.py:1: {message}"]
 
 
+def test_a_folder_whose_name_only_begins_like_the_roots_is_out_of_it(here: Path) -> None:
+    write(here, {"src/main/python3/x.py": ""})
+    (here / ROOT / "acme/base/lib/link.py").symlink_to("../../../../python3/x.py")
+    assert problems(here) == [
+        f"{ROOT}/acme/base/lib/link.py:1: is a symbolic link to ../../../../python3/x.py, out of the root; put a copy there"
+    ]
+
+
 def test_a_symbolic_link_to_a_file_of_the_root_is_that_file_again(here: Path) -> None:
     (here / ROOT / "acme/base/lib/link.py").symlink_to("../tool/cli.py")
     tree = read_tree(COMPONENTS, here)

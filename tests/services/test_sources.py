@@ -6,6 +6,7 @@ import threading
 import time
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from tests.services.web_server import Reply, web_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tasks.core.actions import Action
     from tests.services.web_server import WebServer
@@ -126,3 +126,15 @@ def test_an_interruption_waits_for_no_server(server: WebServer, tmp_path: Path) 
 
     assert time.monotonic() - began < 5
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_relative_url_is_of_a_file_beside_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "plans/x.sources/spam 1-1.0.tar.gz"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(BYTES)
+    monkeypatch.chdir(tmp_path)
+    made = action("file:x.sources/spam%201-1.0.tar.gz")
+    made = replace(made, sdist=replace(made.sdist, filename="spam-1.0.tar.gz"))
+    sources, lacking = fetch_sources([made], tmp_path / "cache", SETTINGS, Path("plans"))
+    assert lacking == {}
+    assert sources[made.key].sdist.read_bytes() == BYTES

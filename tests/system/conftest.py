@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +32,26 @@ def host(hosts: None) -> Iterator[Host]:  # noqa: ARG001 - it comes first
     """Return a host of this test's own, with everything that builds need."""
     with make_host() as turned_on:
         yield turned_on
+
+
+@pytest.fixture(scope="module")
+def arm(hosts: None) -> Iterator[Host]:  # noqa: ARG001 - it comes first
+    """Return a host that is emulated."""
+    with make_host("arm64") as turned_on:
+        yield turned_on
+
+
+@pytest.fixture
+def rust() -> Path:
+    """Return the directory of a Rust toolchain; on a CI, fail where there is none."""
+    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+    if shutil.which("rustc") is None:
+        missing("rustc is not on PATH; rustup brings one with a directory of its own")
+    found = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True)
+    folder = Path(found.stdout.strip())
+    if not (folder / "bin/cargo").is_file() or folder == Path("/usr"):
+        missing(f"the Rust toolchain in {folder} has no directory of its own, as rustup's has")
+    return folder
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

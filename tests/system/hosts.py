@@ -33,7 +33,10 @@ PACKAGES = (
     "openssh-server", "procps", "python3", "python3-dev", "python3-pip-whl", "python3-venv", "sed", "tar",
     "tcsh",
 )  # fmt: skip
-OFFERED = ("libffi-dev", "libffi8", "libpython3.11-dev", "libyaml-0-2", "libyaml-dev", "make", "opendoas", "sudo")
+OFFERED = (
+    "libffi-dev", "libffi8", "libpkgconf3", "libpython3.11-dev", "libssl-dev", "libyaml-0-2", "libyaml-dev", "make",
+    "opendoas", "patch", "pkgconf", "pkgconf-bin", "sudo",
+)  # fmt: skip
 """What its own repository has, below ``/srv/debs``: a host reaches no other."""
 HOOK = f"""\
 set -e

@@ -2,106 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import struct
-import subprocess
-import sys
-import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from packaging.utils import parse_wheel_filename
 
 from tests.builds import pack
-from tests.system.hosts import make_host
 from tests.system.near_index import near_index
+from tests.system.package_builds import built, built_first, processors, tags, write_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from tests.system.hosts import Host
-    from tests.system.near_index import NearIndex
-
-ROOT = Path(__file__).parents[2]
-INSTANCE = "debian/12"
-MACHINES = {62: "x86-64", 183: "AArch64"}  # e_machine of <elf.h>
-
-
-@pytest.fixture(scope="module")
-def arm(hosts: None) -> Iterator[Host]:  # noqa: ARG001 - it comes first
-    """Return a host that is emulated."""
-    with make_host("arm64") as turned_on:
-        yield turned_on
-
-
-def stage(name: str, folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    """Run a stage in a folder, as a user does."""
-    dropped = ("TF_BUILD", "GITHUB_", "JOB_DATA", "SOURCE_DATE_EPOCH", "SPARE_TIRE_", "COVERAGE_")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(dropped)}
-    (folder / "tmp").mkdir(exist_ok=True)
-    told = {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "tmp")}
-    command = [sys.executable, "-m", f"tasks.{name}", "--json", *argv]
-    return subprocess.run(command, cwd=folder, env=told, capture_output=True, text=True, check=False)
-
-
-def write_matrix(folder: Path, host: Host, index: NearIndex, arch: str, packages: dict[str, Any]) -> None:
-    """Write a matrix of one target, which is the host."""
-    instance = host.instance(f"{INSTANCE},arch={arch}")
-    target = {
-        "instance": INSTANCE,
-        "arch": arch,
-        "platform_tag": f"linux_{arch}",
-        "python": ["cp311"],
-        "upstream": "ignore",
-    }
-    matrix = {
-        "public_index": index.url,
-        "instances": {instance.name: instance.to_dict()},
-        "targets": {"there": target},
-        "packages": packages,
-    }
-    (folder / "wheel_matrix.yml").write_text(json.dumps(matrix))  # JSON is YAML
-
-
-def built(folder: Path, arch: str) -> dict[str, Path]:
-    """Plan, build, and publish in an index of its own; return each package's wheel."""
-    planned = stage("plan", folder)
-    assert planned.returncode == 0, planned.stderr
-    done = stage("build", folder, f"{INSTANCE},arch={arch}", "--verbose")
-    assert done.returncode == 0, done.stderr
-    published = stage("publish", folder, "--require-records")
-    assert published.returncode == 0, published.stderr
-    outcomes = {each["package"]: each for each in json.loads(done.stdout)["actions"]}
-    assert {each["outcome"] for each in outcomes.values()} == {"built"}
-    return {name: folder / "dist/wheels" / each["wheel"] for name, each in outcomes.items()}
-
-
-def processors(wheel: Path) -> set[str]:
-    """Return the processors of the libraries in a wheel, by their ELF headers."""
-    with zipfile.ZipFile(wheel) as archive:
-        headers = [archive.read(name)[:20] for name in archive.namelist() if name.endswith(".so")]
-    return {MACHINES[struct.unpack_from("<H", header, 18)[0]] for header in headers}
-
-
-def tags(wheels: Iterable[Path]) -> set[str]:
-    """Return the tags of wheels."""
-    return {str(tag) for wheel in wheels for tag in parse_wheel_filename(wheel.name)[3]}
-
-
-def record_of(wheel: Path) -> dict[str, Any]:
-    """Return the record of a wheel in ``dist``."""
-    read: dict[str, Any] = json.loads((wheel.parents[1] / f"records/{wheel.name}.json").read_bytes())
-    return read
-
-
-def built_first(wheel: Path) -> dict[str, str]:
-    """Return the sdists that a wheel's requirements were built from, with their digests."""
-    listed = record_of(wheel)["predicate"]["buildDefinition"]["resolvedDependencies"]
-    return {each["name"]: each["digest"]["sha256"] for each in listed[1:] if each["name"].endswith(".tar.gz")}
-
 
 SHIPPED: dict[str, dict[str, Any]] = {
     "cffi": {"build": {"system_packages": ["libffi-dev"]}},
@@ -113,7 +25,7 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "check": {"run": "python -c 'import yaml; assert yaml.__with_libyaml__'"},
     },
 }
-"""The shipped matrix's packages that are C alone. bcrypt and cryptography take crates, whose registry no host reaches."""
+"""The shipped matrix's packages that are C alone. bcrypt and cryptography take crates: `test_ssh_crates`."""
 SODIUM = {"PyNaCl": {"abi": "abi3", "build": {"system_packages": ["libffi-dev", "make"]}}}
 """It brings libsodium along, whose build takes a minute, and ten where the processor is emulated."""
 
@@ -210,19 +122,6 @@ def sdists(folder: Path) -> dict[str, Path]:
         "mill": pack(folder, "mill", "1.0", {"pyproject.toml": PROJECT.format("[]"), **mill}),
         "milled": pack(folder, "milled", "1.0", milled),
     }
-
-
-@pytest.fixture
-def rust() -> Path:
-    """Return the directory of a Rust toolchain; on a CI, fail where there is none."""
-    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-    if shutil.which("rustc") is None:
-        missing("rustc is not on PATH; rustup brings one with a directory of its own")
-    found = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True)
-    folder = Path(found.stdout.strip())
-    if not (folder / "bin/cargo").is_file() or folder == Path("/usr"):
-        missing(f"the Rust toolchain in {folder} has no directory of its own, as rustup's has")
-    return folder
 
 
 def test_a_program_that_a_build_requires_is_built_there_first(host: Host, rust: Path, tmp_path: Path) -> None:

@@ -120,6 +120,27 @@ def test_a_trial_that_failed_before_is_not_the_reason(tmp_path: Path, wheelhouse
             "error: linking with `cc` failed",
         ),
         (
+            [
+                "warning: spurious network error (1 try remaining): [6] Could not resolve hostname",
+                "error: failed to get `base64` as a dependency of package `spam v0.1.0 (/build/spam)`",
+                "",
+                "Caused by:",
+                "  [6] Could not resolve hostname",
+                "error: `cargo metadata --format-version 1` failed with code 101",
+                "-- Output captured from stdout:",
+                "",
+            ],
+            "error: failed to get `base64` as a dependency of package `spam v0.1.0 (/build/spam)`",
+        ),
+        (
+            [
+                "cargo: error while loading shared libraries: libpcre.so.3: cannot open shared object file",
+                "error: `cargo metadata --format-version 1` failed with code 127",
+                "-- Output captured from stdout:",
+            ],
+            "cargo: error while loading shared libraries: libpcre.so.3: cannot open shared object file",
+        ),
+        (
             ['../meson.build:3:0: ERROR: Dependency "eggs" not found', "A full log can be found at meson-log.txt"],
             '../meson.build:3:0: ERROR: Dependency "eggs" not found',
         ),
