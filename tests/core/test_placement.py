@@ -53,7 +53,7 @@ ARM = instance("arm", os="linux", arch="aarch64", libc="glibc", libc_version="2.
         (("manylinux_2_39_aarch64",), "aarch64", "os=linux arch=aarch64 libc=glibc<=2.39 python=cp312"),
         (("manylinux2014_x86_64",), "x86_64", "os=linux arch=x86_64 libc=glibc<=2.17 python=cp312"),
         (
-            ("manylinux2014_x86_64", "manylinux_2_17_x86_64", "manylinux_2_5_x86_64"),
+            ("manylinux2014_x86_64", "manylinux_2_5_x86_64", "manylinux_2_17_x86_64"),
             "x86_64",
             "os=linux arch=x86_64 libc=glibc<=2.5 python=cp312",
         ),
@@ -163,6 +163,25 @@ def test_an_instance_for_one_processor_goes_before_the_one_for_all() -> None:
 
     assert "nearest  box,arch=aarch64: python is cp311" in placed(target("linux_aarch64"), every, special)
     assert placed(target("linux_x86_64", arch="x86_64"), every, special) == "box x86_64"
+
+
+def test_what_an_instance_says_of_itself_goes_before_what_is_known() -> None:
+    older = instance("local", "local", libc_version="2.17")
+
+    assert placed(target("manylinux_2_28_x86_64", arch="x86_64"), LOCAL).startswith("MarkupSafe 3.0.3 for t: ")
+    assert placed(target("manylinux_2_28_x86_64", arch="x86_64"), older) == "local x86_64"
+
+
+def test_an_instance_for_one_processor_is_named_without_it() -> None:
+    special = instance("box,arch=aarch64", os="linux", python="cp312")
+
+    assert placed(target("linux_aarch64"), special) == "box aarch64"
+
+
+def test_a_target_is_bound_to_the_instance_of_its_processor() -> None:
+    every, special = instance("box", arch="x86_64"), instance("box,arch=aarch64", pool="big")
+
+    assert placed(target("linux_aarch64", instance="box"), every, special) == "box aarch64"
 
 
 def test_a_pure_wheel_goes_to_whatever_has_the_interpreter() -> None:
