@@ -150,7 +150,8 @@ def _pythons_row(pythons: Sequence[PythonTag] | None) -> Row | None:
 
 def _target_row(target: Target | LocalTarget) -> Row:
     local = isinstance(target, LocalTarget)
-    return [local, target.name, target.instance, target.arch, target.platforms, _pythons_row(target.pythons)]
+    pythons, needed = _pythons_row(target.pythons), dict(target.exec_properties)
+    return [local, target.name, target.instance, target.arch, target.platforms, pythons, needed]
 
 
 def _decode(document: dict[str, Any]) -> Matrix:
@@ -225,8 +226,9 @@ def _pythons(rows: list[Row] | None) -> tuple[PythonTag, ...] | None:
 
 
 def _target(row: Row) -> Target | LocalTarget:
-    local, name, instance, arch, platforms, rows = row
-    tags, pythons = platforms and tuple(platforms), _pythons(rows)
+    local, name, instance, arch, platforms, rows, needed = row
+    said = {"name": name, "instance": instance, "arch": arch, "platforms": platforms and tuple(platforms)}
+    pythons = _pythons(rows)
     if local:
-        return LocalTarget(name=name, instance=instance, arch=arch, platforms=tags, pythons=pythons)
-    return Target(name=name, instance=instance, arch=arch, platforms=tags, pythons=pythons or ())
+        return LocalTarget(**said, pythons=pythons, exec_properties=needed)
+    return Target(**said, pythons=pythons or (), exec_properties=needed)

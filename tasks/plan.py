@@ -87,13 +87,13 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         index = index or options.index_of(matrix, path)
         machine = _ANY_MACHINE if matrix.needs_machine else None
         every = matrices.wanted(matrix, machine)
-        wanted = _narrowed(every, chosen, path)
+        wanted = _narrowed(every, matrix, chosen, path)
         here = any(matrix.is_local(each.target.name) for each in wanted)
         if here:
             machine = _machine()
             matrix = own.beside(loaded.matrix, machine) if own else matrix
             every = matrices.wanted(matrix, machine)
-            wanted = _narrowed(every, chosen, path)
+            wanted = _narrowed(every, matrix, chosen, path)
         wanted, broken = _sound(wanted, own)
         public = opened.enter_context(PublicIndex(matrix.public_index, CACHE / "simple", default=default_index))
         _refuse_circle(public, index, matrix)
@@ -104,6 +104,8 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         shelves = read_shelves(begun, {each.name for each in wanted}, CACHE / "index")
         ours = Ours(shelves=shelves, patches=_patches(wanted, path))
         settled = settle(wanted, ours)
+        if not here and any(matrix.is_open(each.target.name) for each in settled.open):
+            machine = _machine()
         projects = _ask(public, settled.questions, terminal)
     known = Knowledge(
         ours=ours,
@@ -112,9 +114,12 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         sdist_index=public.url,
         own_index=options.readable_index(index, matrix),
         own_projects=frozenset(each.name for each in every if each.sdist is not None),
+        machine=None if machine is _ANY_MACHINE else machine,
     )
     digest = loaded.digest or matrices.digest(loaded.matrix if here else matrices.elsewhere(loaded.matrix), machine)
     plan = make_plan(_with_keys(matrix, path), digest, settled, known, broken)
+    if chosen.instance:
+        plan = replace(plan, actions=tuple(each for each in plan.actions if each.instance in chosen.instance))
     if chosen.explain:
         _explain(plan, chosen)
         return 0
@@ -218,11 +223,13 @@ def _top(url: str) -> str:
     return url.rstrip("/").removesuffix("/simple").removesuffix("/json")
 
 
-def _narrowed(wanted: Sequence[Wanted], chosen: argparse.Namespace, path: Path) -> list[Wanted]:
+def _narrowed(wanted: Sequence[Wanted], matrix: Matrix, chosen: argparse.Namespace, path: Path) -> list[Wanted]:
+    """Return what the options leave; of a target that names no instance, where it is built is found out later."""
+    fitting = {name.partition(",")[0] for name in matrix.instances}
     tests: dict[str, Callable[[Wanted, str], bool]] = {
         "package": lambda each, name: each.name == canonicalize_name(name),
         "target": lambda each, pattern: fnmatchcase(each.target.name, pattern),
-        "instance": lambda each, name: each.target.instance == name,
+        "instance": lambda each, name: each.target.instance == name or (name in fitting and not each.target.instance),
     }
     tests["explain"] = tests["package"]
     left = list(wanted)

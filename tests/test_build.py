@@ -379,11 +379,11 @@ def test_without_a_plan_nothing_is_built(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_plan_of_a_newer_format_is_not_guessed_at(capsys: pytest.CaptureFixture[str]) -> None:
     write_plan(PLAN)
-    PLAN.write_text(PLAN.read_text().replace('"version": 1', '"version": 2'))
+    PLAN.write_text(PLAN.read_text().replace('"version": 2', '"version": 3'))
 
     assert main([]) == 2
 
-    said = "the plan's format has version 2, this reads version 1; make it again with nox -s plan"
+    said = "the plan's format has version 3, this reads versions 1 and 2; make it again with nox -s plan"
     assert capsys.readouterr().err == f"error: build/plan.json: {said}\n"
 
 

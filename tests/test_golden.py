@@ -178,7 +178,7 @@ def test_a_major_version_may_accept_that_a_file_goes(copy: Path, capsys: pytest.
     assert main(["list", "plan"]) == 0
     shown = json.loads((copy / OWN / "plan/manifest.json").read_bytes())["files"][PLAN.name]["shows"]
     line = f"plan  {PLAN}  0.1.0  {shown}; no longer read since 1.0.0: plans live for a day"
-    assert said(capsys)[2:] == [line]
+    assert line in said(capsys)
 
 
 def git(*argv: str) -> None:
@@ -191,7 +191,7 @@ def test_a_file_that_goes_with_its_entry_is_missed_by_history(copy: Path, capsys
     git("add", "tests")
     git("commit", "--quiet", "--message=first")
     assert main(["check", "plan"]) == 0
-    assert capsys.readouterr().err == "3 golden files of 1 format: 0 findings\n"
+    assert capsys.readouterr().err == "4 golden files of 1 format: 0 findings\n"
     (copy / PLAN).unlink()
     edit(copy / OWN / "plan/manifest.json", lambda files: files.pop(PLAN.name))
     git("commit", "--quiet", "--all", "--message=gone")
@@ -234,7 +234,7 @@ def test_a_shallow_clone_says_that_it_is_one(
     monkeypatch.chdir(clone)
     assert main(["check", "plan"]) == 0
     assert capsys.readouterr().err == (
-        "3 golden files of 1 format: 0 findings, and the clone is shallow, so that git has only the last of the history "
+        "4 golden files of 1 format: 0 findings, and the clone is shallow, so that git has only the last of the history "
         "to compare them with\n"
     )
 

@@ -175,7 +175,7 @@ def test_what_is_no_sound_yaml_is_refused_by_line(tmp_path: Path, text: str | by
         ),
         (
             "targets:\n  t: {arch: x86_64}\npackages: {x: [latest]}\n",
-            "m.yml:2: targets.t: the key 'instance' is missing: the instance that builds for the target",
+            "m.yml:2: targets.t: the key 'instance' is missing, and no instances are declared of which one could fit",
         ),
         (
             "targets:\n  t: {instance: locl}\ninstances: {local: {worker: local}}\npackages: {x: [latest]}\n",

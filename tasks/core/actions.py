@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
@@ -64,6 +64,8 @@ class Action:
     check: Check = Check()
     native: bool = True
     """Whether the wheel is for its platform alone; of a package that need not be, a ``none-any`` wheel is welcome."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """The properties that its executor must have: see ``tasks.core.placement``. Where it runs is no part of the key."""
 
     @property
     def version(self) -> Version:
@@ -117,6 +119,7 @@ class Action:
             "patches": [{"path": patch.path, "sha256": patch.sha256} for patch in self.patches],
             "check": self.check.to_dict(),
             "native": self.native,
+            "needs": dict(self.needs),
         }
 
     @classmethod
@@ -143,6 +146,9 @@ class Action:
             patches=tuple(Patch(**patch) for patch in data["patches"]),
             check=_check(data["check"]),
             native=bool(data["native"]),
+            needs={
+                str(name): str(text) for name, text in data.get("needs", {}).items()
+            },  # a plan of version 1 has none
         )
         if action.key != data["key"]:
             raise ValueError(f"its key is {data['key']}, but what it says has the key {action.key}")

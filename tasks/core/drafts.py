@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.version import Version
 
 from tasks.core.actions import Action, Sdist
+from tasks.core.placement import needs
 from tasks.core.releases import Kind, Release, admits, identify
 from tasks.core.wheels import ExpectedWheel
 
@@ -80,14 +81,14 @@ def patches_of(rules: Rules, patches: Mapping[str, Patch]) -> tuple[Patch, ...]:
 
 
 def draft(wanted: Wanted, release: Release, rules: Rules, patches: Mapping[str, Patch], *, native: bool) -> Action:
-    """Return the action that builds what is wanted from a release. Raises :class:`Unplannable`."""
+    """Return the action that builds what is wanted from a release, not placed yet. Raises :class:`Unplannable`."""
     named = f"{wanted.package} {release.version}"
     if not admits(release, Version(wanted.python.dotted)):
         raise Unplannable(f"{named} requires Python {release.requires_python}, which {wanted.python.tag} is not")
     return Action(
         package=wanted.package,
         target=wanted.target.name,
-        instance=wanted.target.instance,
+        instance=wanted.target.instance or "",
         arch=wanted.target.arch,
         python=wanted.python,
         wheel=expect(wanted, release.version, rules),
@@ -96,6 +97,7 @@ def draft(wanted: Wanted, release: Release, rules: Rules, patches: Mapping[str, 
         patches=patches_of(rules, patches),
         check=wanted.check,
         native=native,
+        needs=needs(wanted.target, wanted.python, native=rules.native is not False),  # no wheel is not no machine code
     )
 
 

@@ -37,6 +37,8 @@ class Instance:
 
     name: str
     worker: str
+    properties: Mapping[str, tuple[str, ...]] | None = None
+    """What it is, for targets that name no instance: of each property one or more texts."""
     agent: str | None = None
     """The CI agent that can stand in for a ``local`` instance."""
     host: str | None = None
@@ -69,6 +71,8 @@ class Instance:
     def from_dict(cls, name: str, data: Mapping[str, Any]) -> Instance:
         """Read what :meth:`to_dict` wrote."""
         said: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items()}
+        if "properties" in said:
+            said["properties"] = {key: tuple(texts) for key, texts in said["properties"].items()}
         return cls(name=name, **said)
 
 
@@ -223,12 +227,17 @@ class Matrix:
 
     @property
     def needs_machine(self) -> bool:
-        """Whether some target is this machine, so that someone has to look at it."""
-        return any(map(self.is_local, self.targets))
+        """Whether some target is this machine, or may be built for here, so that someone has to look at it."""
+        return any(self.is_local(name) or self.is_open(name) for name in self.targets)
 
     def is_local(self, target: str) -> bool:
         """Whether a target is this machine."""
         return isinstance(self.targets[target], LocalTarget)
+
+    def is_open(self, target: str) -> bool:
+        """Whether a target goes to whatever instance fits, which may be this machine."""
+        here = any(instance.worker == LOCAL for instance in self.instances.values())
+        return here and self.targets[target].instance is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,8 +312,10 @@ def flat(matrix: Matrix, machine: Machine | None) -> dict[str, Any]:
             wheels = versions.setdefault(entry.text, {"wheels": []})["wheels"]
             wheels.append(_flat_entry(entry, target))
     used = {_on(matrix.targets[entry.target], machine).instance for p in matrix.packages for entry in p.entries}
-    instances = {
-        name: found.to_dict() for name, found in sorted(matrix.instances.items()) if name.partition(",")[0] in used
+    instances = {  # which of them is first counts where a target is open
+        name: found.to_dict()
+        for name, found in (matrix.instances.items() if None in used else sorted(matrix.instances.items()))
+        if None in used or name.partition(",")[0] in used
     }
     top = {
         "index": matrix.index,
@@ -354,7 +365,8 @@ def _pythons(entry: Entry, target: Target) -> tuple[PythonTag, ...]:
 def _flat_entry(entry: Entry, target: Target) -> dict[str, Any]:
     made: dict[str, Any] = {
         "platform_tag": ".".join(target.platforms),
-        "platform_instance": target.instance,
+        **({"platform_instance": target.instance} if target.instance else {}),
+        **({"exec_properties": dict(sorted(target.exec_properties.items()))} if target.exec_properties else {}),
         "platform_arch": target.arch,
         "target": target.name,
         "python": [

@@ -50,6 +50,7 @@ class RawInstance:
     """``instances.NAME``."""
 
     worker: str
+    properties: Mapping[str, tuple[str, ...]] | None = None
     agent: str | None = None
     host: str | None = None
     port: int | None = None
@@ -82,12 +83,13 @@ class RawInstance:
 class RawTarget:
     """``targets.NAME``; without a platform tag it is the machine of its local instance."""
 
-    instance: str
+    instance: str | None = None
     arch: str | None = None
     platform_tag: tuple[str, ...] | None = None
     python: tuple[PythonTag, ...] | None = None
     upstream: str = USE
     build: tuple[ConditionalRules, ...] = ()
+    exec_properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +97,11 @@ class FlatWheel:
     """An item of ``packages.NAME.versions.VERSION.wheels``: the flat form names its platform in place."""
 
     platform_tag: tuple[str, ...]
-    platform_instance: str
     platform_arch: str
     python: tuple[PythonTag, ...]
+    platform_instance: str | None = None
     target: str | None = None
+    exec_properties: Mapping[str, str] = field(default_factory=dict)
     upstream: str = IGNORE
     build: tuple[ConditionalRules, ...] = ()
     check: Check = Check()
@@ -186,9 +189,15 @@ def _settings(name: str, found: At[Compact]) -> Settings:
 
 def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) -> Target | LocalTarget:
     raw = found.value
-    if _worker(found, raw.instance, raw.arch, instances) == LOCAL:
+    kind = _worker(found, raw.instance, raw.arch, instances)
+    if raw.instance and kind == LOCAL:
         return LocalTarget(
-            name=name, instance=raw.instance, arch=raw.arch, platforms=raw.platform_tag, pythons=raw.python
+            name=name,
+            instance=raw.instance,
+            arch=raw.arch,
+            platforms=raw.platform_tag,
+            pythons=raw.python,
+            exec_properties=raw.exec_properties,
         )
     for key in ("arch", "platform_tag", "python"):
         if getattr(raw, key) is None:
@@ -199,13 +208,21 @@ def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) 
         arch=raw.arch or "",
         platforms=raw.platform_tag or (),
         pythons=raw.python or (),
+        exec_properties=raw.exec_properties,
     )
 
 
 def _worker(
-    found: At[RawTarget] | At[FlatWheel], instance: str, arch: str | None, instances: Mapping[str, Instance]
-) -> str:
-    """Return the kind of worker; an instance that is not declared is a ``core-ci`` one, whose name has a slash."""
+    found: At[RawTarget] | At[FlatWheel], instance: str | None, arch: str | None, instances: Mapping[str, Instance]
+) -> str | None:
+    """Return the kind of worker; an instance that is not declared is a ``core-ci`` one, whose name has a slash.
+
+    ``None`` where any will do that fits, of which there has to be one.
+    """
+    if instance is None:
+        if not instances:
+            found.report("the key 'instance' is missing, and no instances are declared of which one could fit")
+        return None
     known = declared(instances, instance, arch)
     if known is not None:
         return known.worker
@@ -226,14 +243,8 @@ def _flat_targets(
     made: dict[str, Target | LocalTarget] = {}
     for found in _flat_wheels(raw):
         wheel = found.value
-        local = _worker(found, wheel.platform_instance, wheel.platform_arch, instances) == LOCAL
-        target: Target | LocalTarget = (LocalTarget if local else Target)(
-            name=wheel.name,
-            instance=wheel.platform_instance,
-            arch=wheel.platform_arch,
-            platforms=wheel.platform_tag,
-            pythons=wheel.python,
-        )
+        kind = _worker(found, wheel.platform_instance, wheel.platform_arch, instances)
+        target = _flat_target(wheel, wheel.platform_instance if kind == LOCAL else None)
         known = made.get(wheel.name, declared.get(wheel.name))
         if known is None:
             made[wheel.name] = target
@@ -243,6 +254,26 @@ def _flat_targets(
             every = dict.fromkeys([*(known.pythons or ()), *wheel.python])
             made[wheel.name] = replace(known, pythons=tuple(sorted(every)))
     return made
+
+
+def _flat_target(wheel: FlatWheel, local: str | None) -> Target | LocalTarget:
+    if local is None:
+        return Target(
+            name=wheel.name,
+            instance=wheel.platform_instance,
+            arch=wheel.platform_arch,
+            platforms=wheel.platform_tag,
+            pythons=wheel.python,
+            exec_properties=wheel.exec_properties,
+        )
+    return LocalTarget(
+        name=wheel.name,
+        instance=local,
+        arch=wheel.platform_arch,
+        platforms=wheel.platform_tag,
+        pythons=wheel.python,
+        exec_properties=wheel.exec_properties,
+    )
 
 
 def _flat_wheels(raw: RawMatrix) -> Iterator[At[FlatWheel]]:

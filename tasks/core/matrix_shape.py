@@ -165,6 +165,12 @@ def _reason(text: str) -> str:
     return _text(text)
 
 
+def _property(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError
+    return text
+
+
 def _matrix(**said: Any) -> RawMatrix:  # noqa: ANN401 - the values come from the shapes below
     if not said.keys() & {*SUBJECTS}:
         raise ValueError("the key 'packages' is missing: what to build")
@@ -214,6 +220,10 @@ TREE_PATH = Text("a relative path such as src/main/python", parse_path, pattern=
 CALLABLE = _word("module:function", r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*")
 COMPONENT = _word("a component such as a.b.c, or the folder of a BUILD file", r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
 
+PROPERTY_NAME = _word("the name of a property", r"[A-Za-z_][A-Za-z0-9_.-]*")
+PROPERTY = Text("a property's text", _property, number=True)
+EXEC_PROPERTIES = MappingOf(PROPERTY, PROPERTY_NAME, "a mapping of properties")
+
 RULE_FIELDS = {
     "constraints": Field(ListOf(REQUIREMENT, "a list of requirements"), "constraints on what the build may install"),
     "build_requires": Field(ListOf(REQUIREMENT, "a list of requirements"), "requirements that the sdist does not name"),
@@ -243,6 +253,14 @@ def _build(fields: dict[str, Field]) -> ListOf[ConditionalRules]:
 INSTANCE = Record(
     {
         "worker": Field(choice("a kind of worker", *WORKERS), "the kind of worker", required=True),
+        "properties": Field(
+            MappingOf(
+                ListOf(PROPERTY, "a text or a list of them", or_one=True, nonempty=True),
+                PROPERTY_NAME,
+                "a mapping of properties",
+            ),
+            "what it is, for targets that name no instance: os, arch, libc, libc_version, python, or others of yours",
+        ),
         "agent": Field(ANY_TEXT, "on a CI: the agent that stands in for this local instance"),
         "host": Field(HOST, "ssh: the host's name or address, or an alias of your ssh configuration"),
         "port": Field(Integer("a port's number", maximum=65535), "ssh: the port, 22 if nothing else says so"),
@@ -273,7 +291,9 @@ INSTANCE = Record(
 )
 TARGET = Record(
     {
-        "instance": Field(INSTANCE_NAME, "the instance that builds for the target", required=True),
+        "instance": Field(
+            INSTANCE_NAME, "the instance that builds for the target; default: the first that has what it needs"
+        ),
         "arch": Field(ARCH, "the processor"),
         "platform_tag": Field(
             Mapped(ListOf(PLATFORM, "a platform tag or a list of them", or_one=True, nonempty=True), _joined),
@@ -282,9 +302,10 @@ TARGET = Record(
         "python": Field(ListOf(PYTHON_TAG, "a list of interpreter tags", nonempty=True), "the interpreters"),
         "upstream": Field(UPSTREAM, "whether a wheel on the public index makes a build needless"),
         "build": Field(_build({**RULE_FIELDS, **WHEN}), "build rules for every package on the target"),
+        "exec_properties": Field(EXEC_PROPERTIES, "what an instance must have besides what the platform tag says"),
     },
     RawTarget,
-    "a mapping with the key instance",
+    "a mapping with the keys instance, arch, platform_tag and python",
 )
 CHECK = Record(
     {
@@ -306,19 +327,20 @@ FLAT_PYTHON = Record(
 FLAT_WHEEL = Record(
     {
         "platform_tag": Field(PLATFORM, "the platform tag, or a compressed set", required=True),
-        "platform_instance": Field(INSTANCE_NAME, "the instance that builds it", required=True),
+        "platform_instance": Field(INSTANCE_NAME, "the instance that builds it; default: the first that fits"),
         "platform_arch": Field(ARCH, "the processor", required=True),
         "python": Field(
             ListOf(FLAT_PYTHON, "a list of interpreters", nonempty=True), "the interpreters", required=True
         ),
         "target": Field(TARGET_NAME, "the target's name: the platform tag where it is not given"),
+        "exec_properties": Field(EXEC_PROPERTIES, "what an instance must have besides what the platform tag says"),
         "upstream": Field(UPSTREAM, "whether a wheel on the public index makes a build needless: ignore"),
         "build": Field(_build({**RULE_FIELDS, **WHEN}), "build rules"),
         "check": Field(CHECK, "how the wheel proves itself"),
         "sdist": Field(SDIST, "the source, pinned"),
     },
     FlatWheel,
-    "a mapping with the keys platform_tag, platform_instance, platform_arch and python",
+    "a mapping with the keys platform_tag, platform_arch and python",
 )
 SOME_VERSIONS = Record(
     {

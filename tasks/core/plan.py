@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from tasks.core.matrix import Wanted
 
 FORMAT = "spare-tire/plan"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)
+"""1 says of no action what it needs, and of no error whether it is a refusal."""
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
@@ -51,7 +53,7 @@ class PlanError:
     python: str
     message: str
     refused: bool = False
-    """Whether a safety rule would have been broken, which the exit code says; the plan's file does not."""
+    """Whether a safety rule would have been broken: the exit code is that of a refusal."""
 
     @classmethod
     def of(cls, wanted: Wanted, message: str, *, refused: bool = False) -> PlanError:
@@ -104,7 +106,7 @@ class Plan:
         """Return the bytes of ``plan.json``: equal plans give equal bytes."""
         document: dict[str, str] = {
             "actions": _lines(_encode(action.to_dict()) for action in self.actions),
-            "errors": _lines(map(_line_of(PlanError), self.errors)),
+            "errors": _lines(_encode(asdict(error)) for error in self.errors),
             "format": _encode(FORMAT),
             "instances": _encode({name: instance.to_dict() for name, instance in self.instances.items()}),
             "matrix": _encode(self.matrix),
@@ -125,9 +127,9 @@ class Plan:
         document = _parse(data)
         if document is None or document.get("format") != FORMAT:
             raise BadInput(f"{file}: this is no plan (expected JSON with the format {FORMAT}); {again}")
-        if document.get("version") != VERSION:
-            found = document.get("version")
-            raise BadInput(f"{file}: the plan's format has version {found}, this reads version {VERSION}; {again}")
+        if (found := document.get("version")) not in READABLE:
+            known = " and ".join(map(str, READABLE))
+            raise BadInput(f"{file}: the plan's format has version {found}, this reads versions {known}; {again}")
         actions = []
         if not isinstance(document.get("actions"), list):
             raise BadInput(f"{file}: actions: expected a list; {again}")
@@ -158,9 +160,9 @@ def _lines(entries: Iterable[str]) -> str:
     return "[" + ",".join(f"\n{entry}" for entry in entries) + "]"
 
 
-def _line_of(kind: type[Skipped | PlanError]) -> Callable[[Skipped | PlanError], str]:
-    """Return what writes such a value, whose fields are text but for one: there may be ten thousands of them."""
-    names = sorted({*kind.__slots__} - {"refused"})
+def _line_of(kind: type[Skipped]) -> Callable[[Skipped], str]:
+    """Return what writes such a value, all of whose fields are text: there may be ten thousands of them."""
+    names = sorted(kind.__slots__)
     values = attrgetter(*names)
     line = "{" + ", ".join(f'"{name}": %s' for name in names) + "}"
     return lambda value: line % tuple(map(encode_basestring, values(value)))

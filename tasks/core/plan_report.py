@@ -61,8 +61,9 @@ def error_lines(errors: Iterable[PlanError]) -> list[str]:
     for error in errors:
         targets[error.package, error.version, error.message].append(f"{error.target} {error.python}")
     return [
-        f"{package} {version}: {message} (for {', '.join(targets[package, version, message])})"
-        for package, version, message in sorted(targets)
+        # A refusal of several lines names its package and target by itself.
+        message if "\n" in message else f"{package} {version}: {message} (for {', '.join(found)})"
+        for (package, version, message), found in sorted(targets.items())
     ]
 
 

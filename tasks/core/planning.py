@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from packaging.version import Version
 from tasks.core.actions import Action
 from tasks.core.drafts import Unplannable, draft, pinned_release
 from tasks.core.look import Look, Ours
+from tasks.core.placement import NoExecutor, place
 from tasks.core.plan import Plan, PlanError, Skipped
 from tasks.core.presence import Sites
 from tasks.core.resolution import LATEST, Unresolved
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tasks.core.matrix import ConditionalRules, Instance, Matrix, PinnedSdist, Wanted
     from tasks.core.releases import Project, Release
     from tasks.core.resolution import Request
+    from tasks.core.targets import Machine
     from tasks.core.wheels import ExpectedWheel
 
     _Same = tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]
@@ -46,6 +48,8 @@ class Knowledge:
     """Where builds can read our own index: a directory, or a URL without user info."""
     own_projects: frozenset[NormalizedName] = frozenset()
     """Projects whose sdists the matrix gives."""
+    machine: Machine | None = None
+    """This machine, where something may be built on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,7 @@ def make_plan(
 
     ``broken`` is what is known before not to be plannable.
     """
-    decide = _Decision(known)
+    decide = _Decision(known, matrix.instances)
     planned: dict[_Same, tuple[Action, Wanted]] = {}
     skipped = list(settled.skipped)
     errors = [*broken]
@@ -109,8 +113,9 @@ def make_plan(
             decision = decide(each)
             if isinstance(decision, Action):
                 decision = _unique(decision, each, planned)
-        except (Unresolved, Unplannable) as error:
-            errors.append(PlanError.of(each, str(error), refused=isinstance(error, PublishedOtherwise)))
+        except (Unresolved, Unplannable, NoExecutor) as error:
+            refused = isinstance(error, (NoExecutor, PublishedOtherwise))
+            errors.append(PlanError.of(each, str(error), refused=refused))
             continue
         if isinstance(decision, Skipped):
             skipped.append(decision)
@@ -144,7 +149,9 @@ class PublishedOtherwise(Unplannable):
 class _Decision:
     """Decides what our index alone could not; notes what the user should know."""
 
-    def __init__(self, known: Knowledge) -> None:
+    def __init__(self, known: Knowledge, instances: Mapping[str, Instance]) -> None:
+        self._instances = instances
+        self._machine = known.machine
         self._upstream = Upstream(known.projects, newer_than=known.newer_than)
         self._look = Look(known.ours, self._upstream.sites)
         self.warnings = self._look.warnings
@@ -171,7 +178,10 @@ class _Decision:
                 raise PublishedOtherwise(f"{found.filename} is published, and {what}; raise the version")
             return _skipped(wanted, str(release.version), "present", self._look.reason(found, rules, action))
         assert action is not None  # noqa: S101 - else it was raised
-        return action
+        what = f"{wanted.package} {action.version} for {wanted.target.name}"
+        served = self._upstream.wheels_for(wanted, release, native=native)
+        instance, arch = place(what, wanted.target, action.needs, self._instances, self._machine, prebuilt=served)
+        return replace(action, instance=instance, arch=arch)
 
     def _release(self, wanted: Wanted) -> Release:
         if wanted.sdist is not None:

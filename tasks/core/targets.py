@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 ABI3 = "abi3"
 _PYTHON = re.compile(r"cp(?P<major>[0-9])(?P<minor>[0-9]{1,2})(?P<threads>t?)")
@@ -68,13 +68,16 @@ class Target:
     """A platform to have wheels for."""
 
     name: str
-    instance: str
+    instance: str | None
+    """What builds for it; ``None`` for whatever has the properties that it needs."""
     arch: str
     platforms: tuple[str, ...]
     """Platform tags, lower case; several make a compressed tag set."""
     pythons: tuple[PythonTag, ...]
     accepts: tuple[str, ...] = ()
     """Platform tags that install here besides those of ``platforms``: for this machine, what its libc takes."""
+    exec_properties: Mapping[str, str] = field(default_factory=dict)
+    """What an executor must have besides what follows from the platform."""
 
     def install_tags(self, python: PythonTag) -> frozenset[Tag]:
         """Return every tag of a wheel that an installer takes on this target with this interpreter."""
@@ -100,6 +103,7 @@ class LocalTarget:
     arch: str | None
     platforms: tuple[str, ...] | None
     pythons: tuple[PythonTag, ...] | None
+    exec_properties: Mapping[str, str] = field(default_factory=dict)
 
     def on(self, machine: Machine) -> Target:
         """Return the target that this is on ``machine``; what the matrix says goes before what the machine has."""
@@ -111,6 +115,7 @@ class LocalTarget:
             platforms=platforms,
             pythons=self.pythons or machine.pythons,
             accepts=machine.accepts if machine.platform in platforms else (),
+            exec_properties=self.exec_properties,
         )
 
 

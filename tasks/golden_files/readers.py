@@ -56,6 +56,7 @@ def _action(action: Action) -> dict[str, Any]:
         "wheel": action.wheel.filename,
         "platforms": list(action.wheel.platforms),
         "target": action.target,
+        "needs": dict(action.needs),
         "sdist": [action.sdist.url, action.sdist.sha256],
         "rules": action.rules.to_dict(),
         "imports": list(action.check.imports),

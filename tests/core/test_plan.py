@@ -90,7 +90,7 @@ def test_an_action_s_instance_is_that_of_its_processor() -> None:
         (b"", "p.json: this is no plan (expected JSON with the format spare-tire/plan); make it again with nox -s plan"),
         (b"[]", "p.json: this is no plan (expected JSON with the format spare-tire/plan); make it again with nox -s plan"),
         (b'{"format": "x"}', "p.json: this is no plan (expected JSON with the format spare-tire/plan); make it again with nox -s plan"),
-        (b'{"format": "spare-tire/plan", "version": 2}', "p.json: the plan's format has version 2, this reads version 1; make it again with nox -s plan"),
+        (b'{"format": "spare-tire/plan", "version": 3}', "p.json: the plan's format has version 3, this reads versions 1 and 2; make it again with nox -s plan"),
         (b'{"format": "spare-tire/plan", "version": 1, "actions": null}', "p.json: actions: expected a list; make it again with nox -s plan"),
         (b'{"format": "spare-tire/plan", "version": 1, "actions": []}', "p.json: the key 'matrix' is missing; make it again with nox -s plan"),
         (b'{"format": "spare-tire/plan", "version": 1, "actions": [{}]}', "p.json: actions[0]: the key 'python' is missing; make it again with nox -s plan"),
