@@ -34,9 +34,9 @@ def host(hosts: None) -> Iterator[Host]:  # noqa: ARG001 - it comes first
         yield turned_on
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def arm(hosts: None) -> Iterator[Host]:  # noqa: ARG001 - it comes first
-    """Return a host that is emulated."""
+    """Return a host of this test's own that is emulated."""
     with make_host("arm64") as turned_on:
         yield turned_on
 

@@ -34,8 +34,8 @@ PACKAGES = (
     "tcsh",
 )  # fmt: skip
 OFFERED = (
-    "libffi-dev", "libffi8", "libpkgconf3", "libpython3.11-dev", "libssl-dev", "libyaml-0-2", "libyaml-dev", "make",
-    "opendoas", "patch", "pkgconf", "pkgconf-bin", "sudo",
+    "libffi-dev", "libffi8", "libpkgconf3", "libpython3.11-dev", "libsodium-dev", "libsodium23", "libssl-dev",
+    "libyaml-0-2", "libyaml-dev", "make", "opendoas", "patch", "pkgconf", "pkgconf-bin", "sudo",
 )  # fmt: skip
 """What its own repository has, below ``/srv/debs``: a host reaches no other."""
 HOOK = f"""\

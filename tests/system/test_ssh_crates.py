@@ -77,6 +77,20 @@ def test_bcrypt_is_built_on_a_host_of_another_processor(arm: Host, crates: Crate
     assert processors(wheel) == {"AArch64"}
 
 
+@pytest.mark.needs("qemu-aarch64-static")
+def test_cryptography_is_built_on_a_host_of_another_processor(arm: Host, crates: Crates, tmp_path: Path) -> None:
+    """With maturin's wheel and cffi's, which the index has for this one."""
+    arm.lend(make_rust("arm64", "/opt/rust"), "/opt/rust")
+    arm.run("ln -s /opt/rust/usr/bin/cargo /opt/rust/usr/bin/rustc /usr/bin/")
+    furnish(arm, crates)
+    with near_index(arm) as index:
+        said = package("cryptography", crates, index, tmp_path, "libssl-dev", "pkgconf")
+        write_matrix(tmp_path, arm, index, "aarch64", said)
+        (wheel,) = built(tmp_path, "aarch64").values()
+    assert tags([wheel]) == {"cp311-abi3-linux_aarch64"}
+    assert processors(wheel) == {"AArch64"}
+
+
 def test_maturin_and_cffi_are_built_there_before_cryptography(
     host: Host, rust: Path, crates: Crates, tmp_path: Path
 ) -> None:

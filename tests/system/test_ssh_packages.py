@@ -27,7 +27,14 @@ SHIPPED: dict[str, dict[str, Any]] = {
 }
 """The shipped matrix's packages that are C alone. bcrypt and cryptography take crates: `test_ssh_crates`."""
 SODIUM = {"PyNaCl": {"abi": "abi3", "build": {"system_packages": ["libffi-dev", "make"]}}}
-"""It brings libsodium along, whose build takes a minute, and ten where the processor is emulated."""
+"""It brings libsodium along, whose build takes a minute, and twenty or more where the processor is emulated."""
+SYSTEM_SODIUM = {
+    "PyNaCl": {
+        "abi": "abi3",
+        "build": {"system_packages": ["libffi-dev", "libsodium-dev"], "env": {"SODIUM_INSTALL": "system"}},
+    }
+}
+"""The same with the system's libsodium."""
 
 
 def test_shipped_packages_are_built_on_a_host(host: Host, tmp_path: Path) -> None:
@@ -43,11 +50,13 @@ def test_shipped_packages_are_built_on_a_host(host: Host, tmp_path: Path) -> Non
 
 @pytest.mark.needs("qemu-aarch64-static")
 def test_shipped_packages_are_built_on_a_host_of_another_processor(arm: Host, tmp_path: Path) -> None:
-    packages = {name: {"versions": ["latest"], **said} for name, said in SHIPPED.items()}
+    packages = {name: {"versions": ["latest"], **said} for name, said in {**SHIPPED, **SYSTEM_SODIUM}.items()}
     with near_index(arm) as index:
         write_matrix(tmp_path, arm, index, "aarch64", packages)
         wheels = built(tmp_path, "aarch64")
     assert set(wheels) == set(packages)
+    assert processors(sodium := wheels.pop("PyNaCl")) == {"AArch64"}
+    assert tags([sodium]) == {"cp311-abi3-linux_aarch64"}
     assert tags(wheels.values()) == {"cp311-cp311-linux_aarch64"}
     assert [processors(wheel) for wheel in wheels.values()] == [{"AArch64"}] * 5
 
