@@ -22,6 +22,7 @@ from tasks.core.addresses import path_of, without_credentials
 from tasks.core.errors import BadInput, Failed, Refused
 from tasks.core.look import Ours
 from tasks.core.moments import fixed_moment
+from tasks.core.monorepo import TARGET
 from tasks.core.nodes import nodes
 from tasks.core.plan import PlanError
 from tasks.core.planning import Knowledge, certain_questions, make_plan, settle
@@ -82,7 +83,7 @@ def _stage(chosen: argparse.Namespace, terminal: Console) -> int:
         index = options.chosen_index(chosen)
         begun = _begin(index, opened) if index and not chosen.retire else None
         loaded = load(path, CACHE / "matrix")
-        own = None if chosen.retire else _components(loaded.matrix, path, chosen.plan)
+        own = _components(loaded.matrix, path, chosen)
         matrix = own.beside(loaded.matrix, _ANY_MACHINE) if own else loaded.matrix
         index = index or options.index_of(matrix, path)
         machine = _ANY_MACHINE if matrix.needs_machine else None
@@ -276,13 +277,14 @@ def _remove(file: Path) -> None:
         raise BadInput(f"--plan {file}: no plan can be put there: {error.strerror}") from error
 
 
-def _components(matrix: Matrix, path: Path, plan: Path) -> Planned | None:
-    """Return the components that the matrix asks for, where it names any."""
-    if matrix.components is None:
+def _components(matrix: Matrix, path: Path, chosen: argparse.Namespace) -> Planned | None:
+    """Return the components that the matrix asks for, where it names any and the options do not leave them out."""
+    patterns = chosen.target or ["*"]
+    if matrix.components is None or chosen.retire or not any(fnmatchcase(TARGET, pattern) for pattern in patterns):
         return None
     from tasks.monorepo.planned import read_planned  # noqa: PLC0415 - 60 ms, for matrices with components
 
-    return read_planned(matrix.components, path, plan.with_suffix(".sources").name)
+    return read_planned(matrix.components, path, chosen.plan.with_suffix(".sources").name)
 
 
 def _sound(wanted: Sequence[Wanted], own: Planned | None) -> tuple[list[Wanted], list[PlanError]]:

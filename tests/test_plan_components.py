@@ -256,3 +256,19 @@ def test_the_shipped_matrix_asks_for_the_components_of_the_example(
     ]
     assert plan.main(options) == 0
     assert [action["package"] for action in json.loads(capsys.readouterr().out)["actions"]] == NAMES
+
+
+def test_a_plan_of_other_targets_does_not_read_the_monorepo(here: Here) -> None:
+    here.serve("x", "x-1.0.tar.gz")
+    (here.folder / "wheel_matrix.yml").write_text(
+        f"""\
+public_index: file://{here.public}
+components: {{root: gone/src, buildroot: gone, version_file: gone/.version}}
+targets:
+  freebsd: {{instance: freebsd/15.1, arch: x86_64, platform_tag: freebsd_15_1_release_amd64, python: [cp312]}}
+packages: {{X: [latest]}}
+"""
+    )
+
+    assert plan.main(["--quiet"]) == 2
+    assert list(planned(here, "--target", "freebsd*")) == ["X"]

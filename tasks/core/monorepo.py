@@ -7,6 +7,8 @@ from pathlib import PurePosixPath
 
 RULES = tuple(f"R{number}" for number in range(1, 12))
 """The conventions by their names, in order; ``docs/components.md`` explains each."""
+TARGET = "components"
+"""Where components are built: the target of that name, or else this machine."""
 REQUIREMENTS = "3rdparty/python/requirements.txt"
 """The file of third-party requirements below the build root, where the matrix names none."""
 

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from tasks.core.errors import BadInput
 from tasks.core.matrix import LOCAL, Check, ConditionalRules, Entry, Instance, Matrix, PinnedSdist, Rules
 from tasks.core.matrix import Package as Wanted
+from tasks.core.monorepo import TARGET
 from tasks.core.targets import LocalTarget
 from tasks.monorepo.lint import report
 from tasks.monorepo.packages import packages, sdist_name, unbuildable
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from tasks.monorepo.packages import Package
     from tasks.monorepo.tree import Tree
 
-TARGET = "components"
-"""Where components are built: the target of that name, or else this machine."""
 SOURCES = "SPARE_TIRE_SOURCES"
 """A variable of the build that nothing reads: it has the digest of all sources be one of the rules that a wheel is
 known by, so that a component is planned again where something changed that it requires."""
