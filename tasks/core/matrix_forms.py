@@ -189,7 +189,7 @@ def _settings(name: str, found: At[Compact]) -> Settings:
 
 def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) -> Target | LocalTarget:
     raw = found.value
-    kind = _worker(found, raw.instance, raw.arch, instances)
+    kind = _worker(found, instances)
     if raw.instance and kind == LOCAL:
         return LocalTarget(
             name=name,
@@ -212,13 +212,12 @@ def _target(name: str, found: At[RawTarget], instances: Mapping[str, Instance]) 
     )
 
 
-def _worker(
-    found: At[RawTarget] | At[FlatWheel], instance: str | None, arch: str | None, instances: Mapping[str, Instance]
-) -> str | None:
+def _worker(found: At[RawTarget], instances: Mapping[str, Instance]) -> str | None:
     """Return the kind of worker; an instance that is not declared is a ``core-ci`` one, whose name has a slash.
 
     ``None`` where any will do that fits, of which there has to be one.
     """
+    instance, arch = found.value.instance, found.value.arch
     if instance is None:
         if not instances:
             found.report("the key 'instance' is missing, and no instances are declared of which one could fit")
@@ -243,8 +242,14 @@ def _flat_targets(
     made: dict[str, Target | LocalTarget] = {}
     for found in _flat_wheels(raw):
         wheel = found.value
-        kind = _worker(found, wheel.platform_instance, wheel.platform_arch, instances)
-        target = _flat_target(wheel, wheel.platform_instance if kind == LOCAL else None)
+        said = RawTarget(
+            instance=wheel.platform_instance,
+            arch=wheel.platform_arch,
+            platform_tag=wheel.platform_tag,
+            python=wheel.python,
+            exec_properties=wheel.exec_properties,
+        )
+        target = _target(wheel.name, At(said, found.node, found.place), instances)
         known = made.get(wheel.name, declared.get(wheel.name))
         if known is None:
             made[wheel.name] = target
@@ -254,26 +259,6 @@ def _flat_targets(
             every = dict.fromkeys([*(known.pythons or ()), *wheel.python])
             made[wheel.name] = replace(known, pythons=tuple(sorted(every)))
     return made
-
-
-def _flat_target(wheel: FlatWheel, local: str | None) -> Target | LocalTarget:
-    if local is None:
-        return Target(
-            name=wheel.name,
-            instance=wheel.platform_instance,
-            arch=wheel.platform_arch,
-            platforms=wheel.platform_tag,
-            pythons=wheel.python,
-            exec_properties=wheel.exec_properties,
-        )
-    return LocalTarget(
-        name=wheel.name,
-        instance=local,
-        arch=wheel.platform_arch,
-        platforms=wheel.platform_tag,
-        pythons=wheel.python,
-        exec_properties=wheel.exec_properties,
-    )
 
 
 def _flat_wheels(raw: RawMatrix) -> Iterator[At[FlatWheel]]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tasks.core.binaries import processor
 from tasks.core.matrix import CORE_CI, LOCAL, Instance, declared
+from tasks.core.targets import LEGACY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,6 @@ Needs = Mapping[str, str]
 
 OS, OS_VERSION, ARCH, LIBC, LIBC_VERSION, PYTHON = "os", "os_version", "arch", "libc", "libc_version", "python"
 _LINUX = re.compile(r"(?P<libc>many|musl)linux_(?P<major>\d+)_(?P<minor>\d+)_\w+")
-_LEGACY = {"manylinux1": "2.5", "manylinux2010": "2.12", "manylinux2014": "2.17"}  # PEP 600
 _BSD = re.compile(r"(?P<os>freebsd|openbsd|netbsd|dragonfly)_(?P<major>\d+)_(?P<minor>\d+)(_\w+)?")
 _SYSTEMS = {"linux": "linux", "macosx": "macos", "win": "windows", "win32": "windows"}
 _LIBCS = {"many": "glibc", "musl": "musl"}
@@ -178,10 +178,10 @@ def _of_platform(tag: str) -> Iterator[tuple[str, str]]:
     elif match := _BSD.fullmatch(tag):
         yield OS, match["os"]
         yield OS_VERSION, f"{match['major']}.{match['minor']}"
-    elif tag.split("_", 1)[0] in _LEGACY:
+    elif glibc := LEGACY.get(tag.split("_", 1)[0]):
         yield OS, "linux"
         yield LIBC, "glibc"
-        yield LIBC_VERSION, _LEGACY[tag.split("_", 1)[0]]
+        yield LIBC_VERSION, ".".join(map(str, glibc))
     elif system := _SYSTEMS.get(tag.split("_", 1)[0]):
         yield OS, system
 

@@ -18,7 +18,8 @@ _PLATFORM = re.compile(r"[A-Za-z0-9_]+")
 _MANYLINUX = re.compile(r"manylinux_(?P<major>\d+)_(?P<minor>\d+)_(?P<arch>\w+)")
 _MUSLLINUX = re.compile(r"musllinux_(?P<major>\d+)_(?P<minor>\d+)_(?P<arch>\w+)")
 _MACOSX = re.compile(r"macosx_(?P<major>\d+)_(?P<minor>\d+)_(?P<arch>\w+)")
-_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}  # PEP 600
+LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+"""The C library's version that the older manylinux tags stand for (PEP 600)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -148,15 +149,15 @@ def accepted(platform: str) -> Iterator[str]:
         yield f"linux_{match['arch']}"
     elif match := _MACOSX.fullmatch(platform):
         yield from mac_platforms((int(match["major"]), int(match["minor"])), match["arch"])
-    elif platform.split("_", 1)[0] in _LEGACY:
+    elif platform.split("_", 1)[0] in LEGACY:
         legacy, arch = platform.split("_", 1)
-        yield from _manylinux(*_LEGACY[legacy], arch)
+        yield from _manylinux(*LEGACY[legacy], arch)
 
 
 def _manylinux(major: int, minor: int, arch: str) -> Iterator[str]:
     for older in range(minor, 4, -1):
         yield f"manylinux_{major}_{older}_{arch}"
-    for legacy, glibc in _LEGACY.items():
+    for legacy, glibc in LEGACY.items():
         if glibc <= (major, minor):
             yield f"{legacy}_{arch}"
     yield f"linux_{arch}"
